@@ -1,0 +1,66 @@
+/** A chat message as providers take it; the names are those of OpenAI chat completions. */
+export type ChatMessage =
+	| { role: "system" | "user"; content: string }
+	| { role: "assistant"; content: string; tool_calls?: ToolCall[] }
+	| { role: "tool"; tool_call_id: string; content: string };
+
+/** A call that the model asks for; `arguments` is the model's own text, not yet parsed or trusted. */
+export type ToolCall = { id: string; name: string; arguments: string };
+
+/** A tool as the model sees it; `parameters` is JSON Schema. */
+export type ToolOffer = { name: string; description: string; parameters: Record<string, unknown> };
+
+/** Disjoint classes: their sum is what was processed. `reasoning` is billed as output and not part of `output` here. */
+export type Tokens = { uncached_input: number; cache_read: number; cache_write: number; output: number; reasoning: number };
+
+export type ProviderCall = {
+	model: string;
+	messages: readonly ChatMessage[];
+	tools: readonly ToolOffer[];
+	max_output_tokens: number;
+};
+
+/** `end` comes exactly once, last, and only when the provider itself said that the answer is over. `tokens` is absent when it gave no usage. */
+export type ProviderPiece =
+	| { type: "text"; text: string }
+	| { type: "end"; finish_reason: "stop" | "length" | "tool_calls" | "content_filter"; tool_calls: ToolCall[]; tokens?: Tokens };
+
+/** Milliseconds each phase may take: until the connection stands and headers are there, until the first content, between contents. */
+export type CallLimits = { connect_ms: number; headers_ms: number; first_content_ms: number; between_contents_ms: number };
+
+/**
+ * A model behind a network or in this process. A stream that ends without `end` never ends quietly:
+ * it throws `ProviderError` (cut, stalled, malformed, empty …). Aborting the signal closes the call upstream.
+ */
+export type Provider = {
+	stream(call: ProviderCall, limits: CallLimits, signal: AbortSignal): AsyncGenerator<ProviderPiece>;
+};
+
+/** What went wrong with a call; the kind decides whether the same provider is tried again, the next in the chain, or nobody (I2). */
+export type ProviderErrorKind =
+	| "unreachable"
+	| "rate_limited"
+	| "overloaded"
+	| "server_error"
+	| "timeout"
+	| "cut"
+	| "stalled"
+	| "malformed"
+	| "empty"
+	| "context_length"
+	| "invalid_request"
+	| "unauthorized"
+	| "content_filter"
+	| "aborted";
+
+export class ProviderError extends Error {
+	readonly kind: ProviderErrorKind;
+	/** What the provider asked us to wait, in milliseconds, when it did. */
+	readonly retryAfterMs: number | undefined;
+
+	constructor(kind: ProviderErrorKind, message: string, retryAfterMs?: number) {
+		super(message);
+		this.kind = kind;
+		this.retryAfterMs = retryAfterMs;
+	}
+}
