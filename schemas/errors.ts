@@ -10,6 +10,7 @@ export const errors = {
 	unknown_feature: { status: 400, retryable: false, sentence: "The feature is not in the configuration." },
 	body_too_large: { status: 413, retryable: false, sentence: "The body or frame is over the limit." },
 	not_found: { status: 404, retryable: false, sentence: "Unknown, expired, or somebody else's." },
+	diverged: { status: 410, retryable: false, sentence: "The cursor belongs to a log that is lost." },
 	method_not_allowed: { status: 405, retryable: false, sentence: "The path exists and does not take this method." },
 	idempotency_mismatch: { status: 422, retryable: false, sentence: "The key was used before with another body." },
 	rate_limited: { status: 429, retryable: true, sentence: "The tenant's requests per minute are spent." },

@@ -42,3 +42,11 @@ export function finalObject(entries: readonly Entry[]): FinalObject | undefined 
 	}
 	return object;
 }
+
+/** The same from the end entry alone, which carries all of it unless the end was estimated or failed; then nothing. */
+export function finalOfEnd(end: Entry): FinalObject | undefined {
+	const done = end.events.find((event) => event.type === "output_text.done");
+	const final = finalObject([end]);
+	if (!final || !isEnd(end) || final.status === "failed" || final.status === "incomplete") return undefined;
+	return done?.type === "output_text.done" ? { ...final, output_text: done.data.text } : undefined;
+}

@@ -1,32 +1,31 @@
-/** A chat message as providers take it; the names are those of OpenAI chat completions. */
-export type ChatMessage =
-	| { role: "system" | "user"; content: string }
-	| { role: "assistant"; content: string; tool_calls?: ToolCall[] }
-	| { role: "tool"; tool_call_id: string; content: string };
-
-/** A call that the model asks for; `arguments` is the model's own text, not yet parsed or trusted. */
-export type ToolCall = { id: string; name: string; arguments: string };
-
-/** A tool as the model sees it; `parameters` is JSON Schema. */
-export type ToolOffer = { name: string; description: string; parameters: Record<string, unknown> };
-
-/** Disjoint classes: their sum is what was processed. `reasoning` is billed as output and not part of `output` here. */
-export type Tokens = { uncached_input: number; cache_read: number; cache_write: number; output: number; reasoning: number };
+import type { ChatMessage, Tokens, ToolCall, ToolOffer } from "../../schemas/events/inference.ts";
 
 export type ProviderCall = {
 	model: string;
 	messages: readonly ChatMessage[];
 	tools: readonly ToolOffer[];
 	max_output_tokens: number;
+	/** Who calls, sent along so that a provider's bill can be laid beside the log. */
+	origin?: { request: string; attempt: number };
 };
 
 /** `end` comes exactly once, last, and only when the provider itself said that the answer is over. `tokens` is absent when it gave no usage. */
 export type ProviderPiece =
 	| { type: "text"; text: string }
-	| { type: "end"; finish_reason: "stop" | "length" | "tool_calls" | "content_filter"; tool_calls: ToolCall[]; tokens?: Tokens };
+	| {
+			type: "end";
+			finish_reason: "stop" | "length" | "tool_calls" | "content_filter";
+			tool_calls: ToolCall[];
+			tokens?: Tokens;
+	  };
 
 /** Milliseconds each phase may take: until the connection stands and headers are there, until the first content, between contents. */
-export type CallLimits = { connect_ms: number; headers_ms: number; first_content_ms: number; between_contents_ms: number };
+export type CallLimits = {
+	connect_ms: number;
+	headers_ms: number;
+	first_content_ms: number;
+	between_contents_ms: number;
+};
 
 /**
  * A model behind a network or in this process. A stream that ends without `end` never ends quietly:
@@ -57,10 +56,13 @@ export class ProviderError extends Error {
 	readonly kind: ProviderErrorKind;
 	/** What the provider asked us to wait, in milliseconds, when it did. */
 	readonly retryAfterMs: number | undefined;
+	/** What the failed call was billed, when the provider still said so (I5). */
+	readonly tokens: Tokens | undefined;
 
-	constructor(kind: ProviderErrorKind, message: string, retryAfterMs?: number) {
+	constructor(kind: ProviderErrorKind, message: string, retryAfterMs?: number, tokens?: Tokens) {
 		super(message);
 		this.kind = kind;
 		this.retryAfterMs = retryAfterMs;
+		this.tokens = tokens;
 	}
 }

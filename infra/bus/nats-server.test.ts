@@ -34,7 +34,7 @@ async function ensure(folder = dataFolder, patience = 20_000): Promise<NatsServe
 	return server;
 }
 
-/** A process that starts the server of this data folder, says so, and is killed without a chance to stop it. */
+/** A supervisor that starts the server of this data folder and is killed, with its whole process group, before it can stop it. */
 async function startByKilledSupervisor(): Promise<number> {
 	const source = JSON.stringify(new URL("./nats-server.ts", import.meta.url).href);
 	const options = JSON.stringify({ dataFolder, binary });
@@ -43,11 +43,16 @@ async function startByKilledSupervisor(): Promise<number> {
 		console.log(server.pid);`;
 	const supervisor = spawn(process.execPath, ["--input-type=module", "-e", code], {
 		stdio: ["ignore", "pipe", "inherit"],
+		detached: true,
 	});
+	if (supervisor.pid === undefined) throw new Error(`expected ${process.execPath} to run`);
 	const [line] = await once(supervisor.stdout, "data");
-	supervisor.kill("SIGKILL");
+	const pid = Number(String(line));
+	const life = lifeOf(pid);
+	onTestFinished(() => void (life !== undefined && lifeOf(pid) === life && process.kill(pid, "SIGKILL")));
+	process.kill(-supervisor.pid, "SIGKILL");
 	await once(supervisor, "exit");
-	return Number(String(line));
+	return pid;
 }
 
 async function store(server: NatsServer, text: string): Promise<void> {
@@ -127,7 +132,7 @@ test("the death of an adopted server is noticed", async () => {
 test("a left-over server that does not answer is ended and replaced", async () => {
 	const pid = await startByKilledSupervisor();
 	process.kill(pid, "SIGSTOP");
-	const server = await ensure(dataFolder, 100);
+	const server = await ensure(dataFolder, 2_000);
 	expect(server.adopted).toBe(false);
 	expect(lifeOf(pid)).toBeUndefined();
 });

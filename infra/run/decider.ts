@@ -1,0 +1,103 @@
+import type { Decider } from "../../actors/actor.ts";
+import type { Draft, Entry } from "../../schemas/entry.ts";
+import { isEnd, isHeard, lastSeq } from "../../schemas/entry.ts";
+import type { Bundle } from "../../schemas/feature.ts";
+import { isConflict, type Log } from "../../subjects/log.ts";
+import { MAX_DELIVERIES } from "./worker.ts";
+
+/** A decider's state and the position that it is folded up to: that of the last entry it heard or wrote (L2 `heard`). */
+type Folded<State> = { state: State; position: number };
+
+export type DecidingContext = {
+	log: Log;
+	/** Configuration by hash; the same hash is the same configuration for ever (L15). */
+	bundle(sha256: string): Promise<Bundle>;
+	/** Requests whose state is kept in memory. */
+	cacheSize: number;
+};
+
+export type Deciding = {
+	/** Folds the entry, decides, appends; resolves when the message may be acked (L5). */
+	hear(entry: Entry, delivery: { redelivered: boolean; deliveries: number }): Promise<void>;
+};
+
+/** Drives a decider: everything up to the position that the append expects is folded, then it decides once from the state alone (§3). */
+export function deciding<State>(decider: Decider<State>, { log, bundle, cacheSize }: DecidingContext): Deciding {
+	const cache = new Map<string, Folded<State>>();
+	const turns = new Map<string, Promise<void>>();
+
+	const fold = (folded: Folded<State>, entries: readonly Entry[]): Folded<State> =>
+		entries
+			.filter(isHeard)
+			.reduce((before, entry) => ({ state: decider.evolve(before.state, entry), position: entry.position }), folded);
+
+	const remember = (key: string, folded: Folded<State>) => {
+		cache.delete(key);
+		cache.set(key, folded);
+		if (cache.size > cacheSize) cache.delete(cache.keys().next().value ?? "");
+	};
+
+	async function draftOf(
+		state: State,
+		last: Entry,
+		poisoned: string | undefined,
+	): Promise<Omit<Draft, "cause"> | undefined> {
+		const seq = lastSeq(last) + 1;
+		if (poisoned) return { ...decider.abandon(state, seq, poisoned), actor: "runner", attempt: 0 };
+		const sha256 = decider.configuration(state);
+		const decision = decider.decide(sha256 ? await bundle(sha256) : undefined, state, seq);
+		return decision && { ...decision, actor: decider.name, attempt: 0 };
+	}
+
+	async function decide(entry: Entry, redelivered: boolean, deliveries: number): Promise<void> {
+		const key = `${entry.tenant}/${entry.request}`;
+		const poisoned =
+			deliveries > MAX_DELIVERIES ? `${deliveries} deliveries of one message were not decided` : undefined;
+		const known = redelivered
+			? undefined
+			: entry.heard === 0
+				? { state: decider.initial, position: 0 }
+				: cache.get(key);
+		let folded: Folded<State>;
+		let last = entry;
+		if (known?.position === entry.heard) folded = fold(known, [entry]);
+		else {
+			const entries = await log.read(entry, 0);
+			const tail = entries.at(-1);
+			// Nothing left of it, or ended: there is nothing to decide.
+			if (!tail || isEnd(tail)) return void cache.delete(key);
+			folded = poisoned
+				? { state: decider.initial, position: 0 }
+				: fold({ state: decider.initial, position: 0 }, entries);
+			last = tail;
+		}
+		for (;;) {
+			const draft = await draftOf(folded.state, last, poisoned);
+			if (!draft) return remember(key, folded);
+			const result = await log.append({ ...draft, cause: lastSeq(entry) }, last);
+			if (!isConflict(result)) {
+				folded = fold(folded, [result]);
+				if (isEnd(result)) return void cache.delete(key);
+				return remember(key, folded);
+			}
+			const end = result.missed.at(-1);
+			if (end) last = end;
+			if (isEnd(last)) return void cache.delete(key);
+			folded = fold(folded, result.missed);
+		}
+	}
+
+	return {
+		// One input of a request at a time: two at once would only meet each other at the fence.
+		hear(entry, { redelivered, deliveries }) {
+			const key = `${entry.tenant}/${entry.request}`;
+			const turn = (turns.get(key) ?? Promise.resolve())
+				.catch(() => {})
+				.then(() => decide(entry, redelivered, deliveries));
+			turns.set(key, turn);
+			return turn.finally(() => {
+				if (turns.get(key) === turn) turns.delete(key);
+			});
+		},
+	};
+}
