@@ -61,6 +61,12 @@ export const options = {
 		"Run one unsupervised process with these roles instead of the supervisor.",
 	),
 	config: option("THROUGHLINE_CONFIG", words, "infra/config", "Folder of features, prompts and models.yaml."),
+	feature: option(
+		"THROUGHLINE_FEATURE",
+		z.string().default("assistant"),
+		"assistant",
+		"Feature that serves a request which names none.",
+	),
 	logLevel: option(
 		"THROUGHLINE_LOG_LEVEL",
 		z.enum(["debug", "info", "warn", "error", "silent"], "debug, info, warn, error or silent").default("info"),

@@ -16,6 +16,7 @@ export const errors = {
 	rate_limited: { status: 429, retryable: true, sentence: "The tenant's requests per minute are spent." },
 	too_many_requests: { status: 429, retryable: true, sentence: "The tenant has as many requests open as it may." },
 	log_unavailable: { status: 503, retryable: true, sentence: "The log cannot be reached; nothing was accepted." },
+	unavailable: { status: 503, retryable: true, sentence: "A part that this needs is away; nothing was accepted." },
 	internal: { status: 500, retryable: true, sentence: "A fault of this server." },
 	// Ends of an accepted request.
 	session_busy: { status: 200, retryable: true, sentence: "The session has an open turn." },

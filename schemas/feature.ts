@@ -104,3 +104,12 @@ export type ToolDeclaration = {
 	/** Features that may use it; empty means all. */
 	features: readonly string[];
 };
+
+/** May a caller with these roles use the tool in this feature? */
+export const mayUse = (
+	tool: Pick<ToolDeclaration, "roles" | "features">,
+	feature: string,
+	roles: readonly string[],
+): boolean =>
+	(tool.roles.length === 0 || tool.roles.some((role) => roles.includes(role))) &&
+	(tool.features.length === 0 || tool.features.includes(feature));

@@ -106,6 +106,8 @@ export type DownFrame =
 			session_id?: string;
 			status: "accepted" | "attached" | "recovered" | "completed" | "gone" | "done";
 			reason?: string;
+			/** On `completed`: seq of the last event, so that a client knows when nothing is left to come. */
+			final_seq?: number;
 	  }
 	| { type: "snapshot"; request_id: string; text: string; up_to: number }
 	| { type: "final"; request_id: string; final: FinalObject }

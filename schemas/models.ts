@@ -23,8 +23,11 @@ export const modelsFile = z
 	.strictObject({
 		providers: z.record(z.string(), provider),
 		models: z.record(z.string(), model),
-		/** Models in order of preference; a provider that is not set up is left out. */
-		chains: z.record(z.string(), z.array(z.string()).min(1)),
+		/** Models in order; one whose provider is not set up is left out, and `otherwise` serves when none is left. */
+		chains: z.record(
+			z.string(),
+			z.strictObject({ links: z.array(z.string()).min(1), otherwise: z.string().optional() }),
+		),
 		/** Milliseconds per phase of a call (I3). */
 		limits: z.strictObject({
 			connect_ms: z.int().positive(),
@@ -42,14 +45,12 @@ export const modelsFile = z
 					message: `one of ${Object.keys(file.providers).join(", ")}`,
 				});
 		}
-		for (const [name, links] of Object.entries(file.chains)) {
-			for (const [at, link] of links.entries()) {
-				if (!file.models[link])
-					context.addIssue({
-						code: "custom",
-						path: ["chains", name, at],
-						message: `one of ${Object.keys(file.models).join(", ")}`,
-					});
+		for (const [name, { links, otherwise }] of Object.entries(file.chains)) {
+			for (const link of otherwise === undefined ? links : [...links, otherwise]) {
+				if (!file.models[link]) {
+					const message = `names out of ${Object.keys(file.models).join(", ")}, got "${link}"`;
+					context.addIssue({ code: "custom", path: ["chains", name], message });
+				}
 			}
 		}
 	});
@@ -58,16 +59,22 @@ export type ModelsFile = z.infer<typeof modelsFile>;
 /** A chain as it stands in this environment. */
 export type Chain = { links: ChainLink[]; context_tokens: number; tools: boolean };
 
-/** Resolves a chain to the links whose provider is available, by preference; the smallest context and the poorest capability hold for all. */
-export function resolveChain(file: ModelsFile, name: string, available: (provider: string) => boolean): Chain {
-	const models = (file.chains[name] ?? []).flatMap((id) => {
+/** Resolves a chain to the links whose provider is set up; the smallest context and the poorest capability hold for all of them. */
+export function resolveChain(file: ModelsFile, name: string, isSetUp: (provider: string) => boolean): Chain {
+	const chain = file.chains[name];
+	if (!chain)
+		throw new Error(`models.yaml: a chain "${name}" is expected, there are ${Object.keys(file.chains).join(", ")}`);
+	const ready = (id: string) => {
 		const found = file.models[id];
-		return found && available(found.provider) ? [found] : [];
-	});
-	if (models.length === 0)
+		return found && isSetUp(found.provider) ? [found] : [];
+	};
+	const links = chain.links.flatMap(ready);
+	const models = links.length > 0 || chain.otherwise === undefined ? links : ready(chain.otherwise);
+	if (models.length === 0) {
 		throw new Error(
-			`models.yaml: chain "${name}" has no model whose provider is set up; set OPENAI_API_KEY or OPENAI_BASE_URL, or add a local model to the chain`,
+			`models.yaml: chain "${name}" has no model whose provider is set up. Set OPENAI_API_KEY or OPENAI_BASE_URL, or give the chain a local model as \`otherwise\`.`,
 		);
+	}
 	return {
 		links: models.map(({ provider: at, model: called, price }) => ({ provider: at, model: called, price })),
 		context_tokens: Math.min(...models.map(({ context_tokens }) => context_tokens)),

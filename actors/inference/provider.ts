@@ -19,7 +19,10 @@ export type ProviderPiece =
 			tokens?: Tokens;
 	  };
 
-/** Milliseconds each phase may take: until the connection stands and headers are there, until the first content, between contents. */
+/**
+ * Milliseconds each phase may take (I3): until the connection stands (over it: `unreachable`), from then until the headers and
+ * until the first content (`timeout`), and between contents (`stalled`). Time in which the reader does not read is not counted.
+ */
 export type CallLimits = {
 	connect_ms: number;
 	headers_ms: number;

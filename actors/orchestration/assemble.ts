@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import type { ChatMessage, ToolOffer } from "../../schemas/events/inference.ts";
 import type { Evidence } from "../../schemas/events/retrieval.ts";
-import type { Feature, RouteRow, ToolDeclaration } from "../../schemas/feature.ts";
+import type { Feature, ToolDeclaration } from "../../schemas/feature.ts";
+import { MAX_ENTRY_BYTES } from "../../subjects/encoding.ts";
 import type { Loaded, Step } from "./state.ts";
+import { countTokens } from "./tokens.ts";
 
 export { countTokens };
 
@@ -13,6 +14,7 @@ export type Assembled =
 			prompt: ChatMessage[];
 			sha256: string;
 			tools: ToolOffer[];
+			/** The parts of the prompt add up to `prompt_tokens`; `reply` is kept free behind it. */
 			context: Record<string, number>;
 			dropped: Record<string, number>;
 			prompt_tokens: number;
@@ -22,18 +24,88 @@ export type Assembled =
 
 /** Tokens that a provider adds per message for roles and separators. */
 const MESSAGE_OVERHEAD = 4;
+/** Tokens of a passage's number and separators, besides its title and text. */
+const PASSAGE_OVERHEAD = 12;
+/** What an entry has room for besides the prompt's text. */
+const ENTRY_OVERHEAD_BYTES = 32 * 1024;
 
-/** May a caller with these roles use the tool in this feature? */
-export const mayUse = (tool: ToolDeclaration, feature: string, roles: readonly string[]): boolean =>
-	(tool.roles.length === 0 || tool.roles.some((role) => roles.includes(role))) &&
-	(tool.features.length === 0 || tool.features.includes(feature));
+/**
+ * Puts a prompt together: system text, evidence, window, input, tool rounds. System, input and tool rounds have to fit;
+ * evidence gives way from its weakest passage, the window from its oldest turn.
+ */
+export function assemble(
+	feature: Feature,
+	offered: readonly ToolDeclaration[],
+	{ accepted, window, dropped_turns }: Loaded,
+	documents: readonly Evidence[],
+	steps: readonly Step[],
+): Assembled {
+	const tools = offered.map(({ name, description, parameters }) => ({ name, description, parameters }));
+	const rounds = steps.flatMap(stepMessages);
+	const fixed = {
+		system: systemTokens(feature) + MESSAGE_OVERHEAD,
+		input: countTokens(accepted.input) + MESSAGE_OVERHEAD,
+		tools: [...tools, ...rounds].reduce((sum, part) => sum + countTokens(JSON.stringify(part)) + MESSAGE_OVERHEAD, 0),
+	};
+	const { reply } = feature.budget;
+	const room = feature.models.context_tokens - reply - fixed.system - fixed.input - fixed.tools;
+	if (room < 0) {
+		return {
+			tooLong: `system text, input and tool rounds are expected to leave ${reply} tokens for the reply, they have ${-room} too many`,
+		};
+	}
+	const evidence = fitting(
+		documents,
+		({ tokens, title }) => tokens + countTokens(title) + PASSAGE_OVERHEAD,
+		Math.min(feature.budget.evidence, room),
+	);
+	const turns = recentTurns(window, Math.min(feature.budget.window, room - evidence.tokens));
+	const system = evidence.kept.length > 0 ? `${feature.prompt}\n\n${evidenceBlock(evidence.kept)}` : feature.prompt;
+	const prompt: ChatMessage[] = [
+		{ role: "system", content: system },
+		...turns.kept.map(({ role, text }): ChatMessage => ({ role, content: text })),
+		{ role: "user", content: accepted.input },
+		...rounds,
+	];
+	const text = JSON.stringify(prompt);
+	const bytes = Buffer.byteLength(text) + Buffer.byteLength(JSON.stringify(tools));
+	if (bytes > MAX_ENTRY_BYTES - ENTRY_OVERHEAD_BYTES) {
+		return {
+			tooLong: `the prompt is expected to fit one entry of the log (${MAX_ENTRY_BYTES} bytes), it has ${bytes}`,
+		};
+	}
+	return {
+		prompt,
+		sha256: createHash("sha256").update(text).digest("hex"),
+		tools,
+		context: { ...fixed, evidence: evidence.tokens, window: turns.tokens, reply },
+		dropped: {
+			evidence: documents.length - evidence.kept.length,
+			window: window.length - turns.kept.length + dropped_turns,
+		},
+		prompt_tokens: fixed.system + fixed.input + fixed.tools + evidence.tokens + turns.tokens,
+		max_output_tokens: reply,
+	};
+}
 
-/** Evidence as the model reads it: numbered passages between markers. It is quoted material, never instruction. */
+/** A feature object never changes, and its prompt is the longest text that is the same for every request. */
+const counted = new WeakMap<Feature, number>();
+
+function systemTokens(feature: Feature): number {
+	const tokens = counted.get(feature) ?? countTokens(feature.prompt);
+	counted.set(feature, tokens);
+	return tokens;
+}
+
+/** Evidence as the model reads it: numbered passages between markers, which no passage can close. It is quoted material, never instruction. */
 function evidenceBlock(documents: readonly Evidence[]): string {
-	const passages = documents.map(({ n, title, text }) => `[${n}] ${title}\n${text}`);
+	const passages = documents.map(({ n, title, text }) =>
+		`[${n}] ${title}\n${text}`.replace(/<(\/?)evidence>/gi, "($1evidence)"),
+	);
 	return `<evidence>\n${passages.join("\n\n")}\n</evidence>`;
 }
 
+/** Results stand in the order of the calls, whoever answered first. */
 function stepMessages(step: Step): ChatMessage[] {
 	const answers = step.calls.map((call): ChatMessage => {
 		const result = step.results[call.id];
@@ -43,73 +115,15 @@ function stepMessages(step: Step): ChatMessage[] {
 	return [{ role: "assistant", content: step.text, tool_calls: [...step.calls] }, ...answers];
 }
 
-/**
- * Puts a prompt together: system text, evidence, window, input, tool rounds. System, input and tool rounds have to fit;
- * evidence gives way from its weakest passage, the window from its oldest turn.
- */
-export function assemble(
-	feature: Feature,
-	row: RouteRow,
-	declared: readonly ToolDeclaration[],
-	loaded: Loaded,
-	documents: readonly Evidence[],
-	steps: readonly Step[],
-): Assembled {
-	const { accepted, window } = loaded;
-	const input = countTokens(accepted.input);
-	if (input > feature.budget.input)
-		return { tooLong: `the input is expected to have at most ${feature.budget.input} tokens, got ${input}` };
-	const offers = row.tools.flatMap(({ name }) => {
-		const tool = declared.find((candidate) => candidate.name === name);
-		return tool && feature.models.tools && mayUse(tool, feature.name, accepted.roles) ? [tool] : [];
-	});
-	const tools = offers.map(({ name, description, parameters }) => ({ name, description, parameters }));
-	const rounds = steps.flatMap(stepMessages);
-	const fixed = {
-		system: countTokens(feature.prompt),
-		input,
-		tools:
-			countTokens(JSON.stringify(tools)) +
-			rounds.reduce((sum, message) => sum + countTokens(JSON.stringify(message)), 0),
-	};
-	const reply = feature.budget.reply;
-	const room = feature.models.context_tokens - reply - fixed.system - fixed.input - fixed.tools;
-	if (room < 0)
-		return {
-			tooLong: `system text, input and tool rounds are expected to leave ${reply} tokens for the reply, they need ${-room} too many`,
-		};
-
-	const evidence = fitting(
-		documents,
-		({ tokens }) => tokens + MESSAGE_OVERHEAD * 4,
-		Math.min(feature.budget.evidence, room),
-	);
-	const turns = fitting(
-		[...window].reverse(),
-		({ tokens }) => tokens + MESSAGE_OVERHEAD,
-		Math.min(feature.budget.window, room - evidence.tokens),
-	);
-	const system = evidence.kept.length > 0 ? `${feature.prompt}\n\n${evidenceBlock(evidence.kept)}` : feature.prompt;
-	const prompt: ChatMessage[] = [
-		{ role: "system", content: system },
-		...turns.kept.reverse().map(({ role, text }): ChatMessage => ({ role, content: text })),
-		{ role: "user", content: accepted.input },
-		...rounds,
-	];
-	const context = { ...fixed, evidence: evidence.tokens, window: turns.tokens, reply };
-	return {
-		prompt,
-		sha256: createHash("sha256").update(JSON.stringify(prompt)).digest("hex"),
-		tools,
-		context,
-		dropped: {
-			evidence: documents.length - evidence.kept.length,
-			window: window.length - turns.kept.length + loaded.dropped_turns,
-		},
-		prompt_tokens:
-			fixed.system + fixed.input + fixed.tools + evidence.tokens + turns.tokens + MESSAGE_OVERHEAD * prompt.length,
-		max_output_tokens: reply,
-	};
+/** The newest turns that fit, oldest first. An answer whose question did not fit is dropped too. */
+function recentTurns(window: Loaded["window"], budget: number): { kept: Loaded["window"]; tokens: number } {
+	const size = ({ tokens }: Loaded["window"][number]) => tokens + MESSAGE_OVERHEAD;
+	const { kept, tokens } = fitting([...window].reverse(), size, budget);
+	const oldest = kept.at(-1);
+	const orphan = kept.length < window.length && oldest?.role === "assistant";
+	return orphan
+		? { kept: kept.slice(0, -1).reverse(), tokens: tokens - size(oldest) }
+		: { kept: kept.reverse(), tokens };
 }
 
 /** The longest beginning of a list that fits. */
@@ -117,8 +131,9 @@ function fitting<T>(items: readonly T[], size: (item: T) => number, budget: numb
 	const kept: T[] = [];
 	let tokens = 0;
 	for (const item of items) {
-		if (tokens + size(item) > budget) break;
-		tokens += size(item);
+		const more = size(item);
+		if (tokens + more > budget) break;
+		tokens += more;
 		kept.push(item);
 	}
 	return { kept, tokens };

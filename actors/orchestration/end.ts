@@ -2,20 +2,27 @@ import { createHash } from "node:crypto";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import type { DataOf, EventDraft } from "../../schemas/events/all.ts";
 import type { AttemptRow } from "../../schemas/events/inference.ts";
-import type { Check, Status, Usage, UsageAttempt } from "../../schemas/events/output.ts";
+import type { Check, Status } from "../../schemas/events/output.ts";
 import type { State as StateName } from "../../schemas/events/request.ts";
 import type { Decision } from "../actor.ts";
+import type { Live } from "./state.ts";
+import { usageOf } from "./usage.ts";
 
-/** How a request ends; what is absent did not happen. */
-export type Ending = {
+/** What a state brings to the end of its request. */
+export type Standing = {
+	/** The state that the log names last. */
 	from: StateName;
-	status: Status;
-	finish: DataOf<"message.completed">["finish_reason"];
 	/** Model's text that clients see and that stands; null when it cannot be known (an attempt still in flight). */
 	said: string | null;
 	attempts: readonly AttemptRow[];
 	/** `message.started` is in the log already. */
 	started: boolean;
+};
+
+/** How a request ends; what is absent did not happen. */
+export type Ending = Standing & {
+	status: Status;
+	finish: DataOf<"message.completed">["finish_reason"];
 	/** Drop the model's text from this seq on. */
 	retract?: { from_seq: number; reason: string };
 	/** Our own words to the reader, after what the model said. */
@@ -26,7 +33,35 @@ export type Ending = {
 	checks?: readonly Check[];
 };
 
-/** The last entry of a request: accounting, then `message.completed`, addressed to the session (L6). */
+/** States that are passed through within one decision have no name in the log: there they count as the one before. */
+export function standing(state: Live): Standing {
+	switch (state.name) {
+		case "accepted":
+		case "rejected":
+			return { from: "accepted", said: "", attempts: [], started: false };
+		case "classifying":
+			return { from: "accepted", said: "", attempts: state.attempts, started: false };
+		case "assembling":
+			return { ...spoken(state), from: state.from };
+		case "ingesting":
+		case "ingested":
+			return { ...spoken(state), from: "retrieving" };
+		case "validating":
+			return { ...spoken(state), from: "inferring" };
+		case "inferring":
+			return { from: "inferring", said: null, attempts: [...state.attempts, state.lost], started: true };
+		case "retrieving":
+		case "calling_tools":
+			return { ...spoken(state), from: state.name };
+	}
+}
+
+const spoken = ({ said, attempts }: Extract<Live, { said: string }>) => ({ said, attempts, started: true });
+
+/** How an end that nobody wanted is called: with text on the screen it is an answer that is not whole. */
+export const brokenStatus = ({ said }: Standing): Status => (said === "" ? "failed" : "incomplete");
+
+/** The last entry of a request: accounting, then `message.completed`, addressed to the session (L6). `seq` is that of its first event. */
 export function end(ending: Ending, seq: number): Decision {
 	const { from, status, finish, said, attempts, words, checks } = ending;
 	const kept = ending.retract ? "" : said;
@@ -49,15 +84,9 @@ export function end(ending: Ending, seq: number): Decision {
 	}
 	events.push({ type: "state.entered", data: { from, to: "ended" } });
 	events.push({ type: "usage.completed", data: usageOf(attempts, status !== "completed" && status !== "refused") });
-	events.push({
-		type: "message.completed",
-		data: {
-			status,
-			finish_reason: finish,
-			text_sha256: text === null ? null : sha256(text),
-			final_seq: seq + events.length,
-		},
-	});
+	const final_seq = seq + events.length;
+	const text_sha256 = text === null ? null : sha256(text);
+	events.push({ type: "message.completed", data: { status, finish_reason: finish, text_sha256, final_seq } });
 	return { audience: "session", final: true, events };
 }
 
@@ -68,34 +97,3 @@ export const messageStarted = (seq: number, model: string): EventDraft => ({
 });
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
-
-/** Adds attempts up; totals contain the cached and the reasoning tokens, as providers report them. */
-export function usageOf(attempts: readonly AttemptRow[], partial: boolean): Usage {
-	const rows = attempts.map(
-		({ attempt, provider, model, outcome, tokens, cost_micros, estimated }): UsageAttempt => ({
-			attempt,
-			provider,
-			model,
-			outcome,
-			input_tokens: tokens.uncached_input + tokens.cache_read + tokens.cache_write,
-			output_tokens: tokens.output + tokens.reasoning,
-			cached_tokens: tokens.cache_read,
-			reasoning_tokens: tokens.reasoning,
-			cost_micros,
-			estimated,
-		}),
-	);
-	const sum = (field: "input_tokens" | "output_tokens" | "cached_tokens" | "reasoning_tokens" | "cost_micros") =>
-		rows.reduce((total, row) => total + row[field], 0);
-	return {
-		input_tokens: sum("input_tokens"),
-		output_tokens: sum("output_tokens"),
-		cached_tokens: sum("cached_tokens"),
-		reasoning_tokens: sum("reasoning_tokens"),
-		cost_micros: sum("cost_micros"),
-		currency: "USD",
-		attempts: rows,
-		partial,
-		estimated: rows.some(({ estimated }) => estimated),
-	};
-}

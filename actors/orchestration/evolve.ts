@@ -1,7 +1,19 @@
 import type { Entry } from "../../schemas/entry.ts";
 import type { AnyEvent, DataOf } from "../../schemas/events/all.ts";
-import type { ToolCall } from "../../schemas/events/inference.ts";
-import { DEADLINE_TIMER, GRACE_TIMER, type State, type Step, type Stop, type ToolResult } from "./state.ts";
+import type { AttemptRow, ToolCall } from "../../schemas/events/inference.ts";
+import {
+	type Course,
+	DEADLINE_TIMER,
+	type Found,
+	GRACE_TIMER,
+	type Ingested,
+	type Live,
+	type Routed,
+	type State,
+	type Step,
+	type Stop,
+	type ToolResult,
+} from "./state.ts";
 
 /** Folds one entry that orchestration heard or wrote. An event that the state does not expect changes nothing: late and repeated ones are ordinary. */
 export function evolve(state: State, entry: Entry): State {
@@ -15,76 +27,66 @@ function evolveEvent(state: State, event: AnyEvent, entry: Entry): State {
 			return { name: "ended" };
 		case "cancel.requested":
 			return stopped(state, { kind: "cancel", at: entry.at });
+		case "timer.requested":
+			return event.data.timer === GRACE_TIMER ? graced(state, "none", "running") : state;
 		case "timer.fired":
 			if (event.data.timer === DEADLINE_TIMER) return stopped(state, { kind: "deadline", at: entry.at });
-			if (event.data.timer === GRACE_TIMER && "grace" in state) return { ...state, grace: "over" };
-			return state;
-		case "timer.requested":
-			return event.data.timer === GRACE_TIMER && "grace" in state ? { ...state, grace: "running" } : state;
+			return event.data.timer === GRACE_TIMER ? graced(state, "running", "over") : state;
 		case "session.loaded":
-			if (state.name !== "accepted") return state;
-			return {
-				name: "classifying",
-				loaded: event.data,
-				stop: state.stop,
-				grace: "none",
-				said: "",
-				speaksFrom: 0,
-				attempts: [],
-			};
+			return state.name === "accepted" ? loaded(state.stop, event.data) : state;
 		case "request.error":
 			return state.name === "accepted" && entry.actor === "session"
 				? { name: "rejected", stop: state.stop, failure: event.data }
 				: state;
 		case "route.decided":
-			if (state.name !== "classifying") return state;
-			// Kept in the state that the ask of the same entry leads to.
-			return { ...state, name: "assembling", from: "retrieving", route: event.data.route, found: undefined, steps: [] };
+			return state.name === "classifying" ? assembling(state, "accepted", event.data.route, undefined) : state;
 		case "retrieval.requested":
-		case "ingest.requested":
-			return state.name === "assembling"
-				? { ...courseOf(state), name: "retrieving", route: state.route, asked: event.seq }
-				: state;
-		case "retrieval.completed":
-			return retrieved(state, { documents: event.data.documents, failure: undefined, at: entry.at });
-		case "retrieval.failed":
-			return retrieved(state, { documents: [], failure: event.data, at: entry.at });
-		case "ingest.completed":
-			return state.name === "retrieving" ? { ...courseOf(state), name: "ingested", ingest: event.data } : state;
-		case "inference.requested":
 			if (state.name !== "assembling") return state;
-			return {
-				...routedOf(state),
-				name: "inferring",
-				asked: event.data,
-				speaksFrom: state.speaksFrom || event.seq + 1,
-			};
+			return { ...courseOf(state), name: "retrieving", route: state.route, asked: event.seq };
+		case "retrieval.completed":
+			return retrieved(state, { documents: event.data.documents, failure: undefined, at: entry.at }, entry.cause);
+		case "retrieval.failed":
+			return state.name === "ingesting"
+				? ingested(state, { failure: event.data }, entry.cause)
+				: retrieved(state, { documents: [], failure: event.data, at: entry.at }, entry.cause);
+		case "ingest.requested":
+			return state.name === "assembling" ? { ...courseOf(state), name: "ingesting", asked: event.seq } : state;
+		case "ingest.completed":
+			return ingested(state, { documents: event.data.documents }, entry.cause);
+		case "inference.requested":
+			return modelAsked(state, event.data, event.seq);
 		case "inference.attempt_ended":
-			return attemptEnded(state, event.data, entry.final);
+			return modelAnswered(state, event.data, entry);
 		case "tool.requested":
 			return toolAsked(state, { id: event.data.tool_call_id, name: event.data.name, arguments: event.data.arguments });
 		case "tool.completed":
 			return toolAnswered(state, event.data.tool_call_id, { ok: true, text: event.data.result });
-		case "tool.failed":
-			return toolAnswered(state, event.data.tool_call_id, {
-				ok: false,
-				code: event.data.code,
-				message: event.data.message,
-			});
+		case "tool.failed": {
+			const { tool_call_id, code, message } = event.data;
+			return toolAnswered(state, tool_call_id, { ok: false, code, message });
+		}
 		default:
 			return state;
 	}
 }
 
-/** The first reason to stop stands, unless the deadline comes after a cancel: it changes nothing any more. */
-function stopped<S extends Exclude<State, { name: "ended" }>>(state: S, stop: Stop): S {
-	return state.stop ? state : { ...state, stop };
-}
+/** The first reason to stop stands. */
+const stopped = (state: Live, stop: Stop): State => (state.stop ? state : { ...state, stop });
 
-type Course = Extract<State, { said: string }>;
-type Routed = Extract<State, { steps: unknown }>;
+const graced = (state: State, from: Course["grace"], to: Course["grace"]): State =>
+	"grace" in state && state.grace === from ? { ...state, grace: to } : state;
 
-const courseOf = ({ loaded, stop, grace, said, speaksFrom, attempts }: Course) => ({
+const loaded = (stop: Stop | undefined, data: DataOf<"session.loaded">): State => ({
+	name: "classifying",
+	loaded: data,
+	stop,
+	grace: "none",
+	said: "",
+	speaksFrom: 0,
+	attempts: [],
+});
+
+const courseOf = ({ loaded, stop, grace, said, speaksFrom, attempts }: Course): Course => ({
 	loaded,
 	stop,
 	grace,
@@ -92,24 +94,64 @@ const courseOf = ({ loaded, stop, grace, said, speaksFrom, attempts }: Course) =
 	speaksFrom,
 	attempts,
 });
-const routedOf = (state: Routed) => ({
+const routedOf = (state: Routed): Routed => ({
 	...courseOf(state),
 	route: state.route,
 	found: state.found,
+	unseen: state.unseen,
 	steps: state.steps,
 });
 
-function retrieved(state: State, found: Routed["found"]): State {
-	if (state.name !== "retrieving") return state;
-	return { ...courseOf(state), name: "assembling", from: "retrieving", route: state.route, found, steps: [] };
+const assembling = (
+	state: Course,
+	from: "accepted" | "retrieving",
+	route: Routed["route"],
+	found: Found | undefined,
+): State => ({ ...courseOf(state), name: "assembling", from, route, found, unseen: undefined, steps: [] });
+
+function retrieved(state: State, found: Found, cause: number): State {
+	return state.name === "retrieving" && state.asked === cause
+		? assembling(state, "retrieving", state.route, found)
+		: state;
+}
+
+function ingested(state: State, result: Ingested, cause: number): State {
+	return state.name === "ingesting" && state.asked === cause ? { ...courseOf(state), name: "ingested", result } : state;
+}
+
+function modelAsked(state: State, data: DataOf<"inference.requested">, seq: number): State {
+	if (state.name !== "assembling") return state;
+	return {
+		...routedOf(state),
+		name: "inferring",
+		asked: seq,
+		lost: lostCall(data),
+		speaksFrom: state.speaksFrom || seq + 1,
+		unseen: state.unseen ?? data.dropped.evidence ?? 0,
+	};
+}
+
+/** What a call that never reports must have cost at least: its prompt. */
+function lostCall({ chain, prompt_tokens }: DataOf<"inference.requested">): AttemptRow {
+	const [link] = chain;
+	return {
+		attempt: 1,
+		provider: link?.provider ?? "unknown",
+		model: link?.model ?? "unknown",
+		outcome: "lost",
+		tokens: { uncached_input: prompt_tokens, cache_read: 0, cache_write: 0, output: 0, reasoning: 0 },
+		cost_micros: Math.ceil(prompt_tokens * (link?.price.input ?? 0)),
+		estimated: true,
+	};
 }
 
 /** Only the last entry of an answer counts: it lists every attempt of the ask. */
-function attemptEnded(state: State, answer: DataOf<"inference.attempt_ended">, final: boolean): State {
-	if (state.name !== "inferring" || !final) return state;
-	const course = routedOf(state);
-	const said = state.said + answer.text;
-	return { ...course, name: "validating", answer, said, attempts: [...state.attempts, ...(answer.attempts ?? [])] };
+function modelAnswered(state: State, answer: DataOf<"inference.attempt_ended">, entry: Entry): State {
+	if (state.name !== "inferring" || !entry.final || entry.cause !== state.asked) return state;
+	const { attempt, provider, model, outcome, tokens, cost_micros, estimated } = answer;
+	const own = answer.attempts ?? [{ attempt, provider, model, outcome, tokens, cost_micros, estimated }];
+	const course = { ...routedOf(state), said: state.said + answer.text, attempts: [...state.attempts, ...own] };
+	return { ...course, name: "validating", answer };
 }
 
 /** The calls of one step come in one entry, one after the other; they carry our ids, since a model's own may repeat. */
@@ -129,9 +171,8 @@ function toolAnswered(state: State, id: string, result: ToolResult): State {
 	const last = state.steps.at(-1);
 	if (!last) return state;
 	const step: Step = { ...last, results: { ...last.results, [id]: result } };
-	const steps = [...state.steps.slice(0, -1), step];
+	const course = { ...routedOf(state), steps: [...state.steps.slice(0, -1), step] };
 	const waiting = state.waiting.filter((other) => other !== id);
-	const course = { ...routedOf(state), steps };
 	return waiting.length > 0
 		? { ...course, name: "calling_tools", waiting }
 		: { ...course, name: "assembling", from: "calling_tools" };

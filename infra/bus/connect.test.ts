@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, connect as dial, type Socket } from "node:net";
 import type { NatsConnection } from "nats";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { cacheFolder, silent, startTestNats, type TestNats } from "../testing/nats.ts";
+import { cacheFolder } from "../paths.ts";
+import { silent, startTestNats, type TestNats } from "../testing/nats.ts";
 import { type BusOptions, connectBus } from "./connect.ts";
 import { findNatsServer } from "./nats-binary.ts";
 

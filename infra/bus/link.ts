@@ -15,6 +15,7 @@ export type Link = {
 	/** Tries again while the broker is away, for at most `patienceMs`; then rejects with `log_unavailable`. */
 	persist<T>(patienceMs: number, attempt: () => Promise<T>): Promise<T>;
 	onReconnect(handle: () => void): Disposable;
+	isUp(): boolean;
 	close(): Promise<void>;
 };
 
@@ -130,6 +131,7 @@ export function openLink(connection: NatsConnection): Link {
 			reconnected.add(handle);
 			return { [Symbol.dispose]: () => reconnected.delete(handle) };
 		},
+		isUp: () => up,
 		async close() {
 			await connection.close();
 			await watching;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Log } from "../bus/connect.ts";
 import { findNatsServer } from "../bus/nats-binary.ts";
 import { ensureNatsServer } from "../bus/nats-server.ts";
+import { cacheFolder } from "../paths.ts";
 
 /** A real nats-server with JetStream for one test file, on a free port with its store in a temporary folder. */
 export type TestNats = AsyncDisposable & {
@@ -20,9 +21,6 @@ export type TestNats = AsyncDisposable & {
 };
 
 export const silent: Log = { info() {}, warn() {} };
-
-/** Where tests and `npm start` keep the nats-server that they fetched. */
-export const cacheFolder = join(import.meta.dirname, "../../node_modules/.cache/throughline");
 
 export async function startTestNats(): Promise<TestNats> {
 	const dataFolder = await mkdtemp(join(tmpdir(), "throughline-nats-"));

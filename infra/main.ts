@@ -1,0 +1,53 @@
+import { mkdir } from "node:fs/promises";
+import { readConfig } from "../schemas/config.ts";
+import { openLogger } from "./log.ts";
+import { serve } from "./serve.ts";
+import { supervise } from "./supervise.ts";
+
+/** How long a stop may take before the process ends anyway (§3). */
+const STOP_MS = 10_000;
+
+const config = readConfig(process.env);
+await mkdir(config.data, { recursive: true });
+const supervised = config.roles.length === 0;
+const logger = openLogger(config.logLevel, supervised ? "supervisor" : config.roles.join("+"));
+
+/** Ends in order at the first signal, at once at the second, and when the supervisor of this process has died. */
+function stopWith(stop: () => Promise<void>): void {
+	let stopping = false;
+	const begin = () => {
+		if (stopping) process.exit(1);
+		stopping = true;
+		setTimeout(() => process.exit(1), STOP_MS).unref();
+		stop().then(
+			() => process.exit(0),
+			(err: unknown) => {
+				logger.error({ err }, "stop failed");
+				process.exit(1);
+			},
+		);
+	};
+	process.on("SIGTERM", begin);
+	process.on("SIGINT", begin);
+	if (process.send) process.on("disconnect", begin);
+}
+
+try {
+	if (supervised) {
+		const supervisor = await supervise(config, logger);
+		stopWith(supervisor.stop);
+	} else {
+		if (config.natsUrl === "")
+			throw new Error(
+				"NATS_URL is expected with THROUGHLINE_ROLES: without it, start the supervisor (no THROUGHLINE_ROLES), which brings a nats-server.",
+			);
+		const serving = await serve(config, config.roles, logger);
+		stopWith(serving.stop);
+		process.send?.({ ready: serving.port ?? true });
+		logger.info({ roles: config.roles, port: serving.port }, "ready");
+	}
+} catch (problem) {
+	logger.fatal(problem instanceof Error ? problem.message : String(problem));
+	logger.debug({ err: problem }, "start failed");
+	process.exit(1);
+}

@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Config, RoleName } from "../schemas/config.ts";
+import { lockDataFolder } from "./bus/folder-lock.ts";
+import { findNatsServer } from "./bus/nats-binary.ts";
+import { ensureNatsServer, type NatsServer } from "./bus/nats-server.ts";
+import type { Logger } from "./log.ts";
+import { cacheFolder } from "./paths.ts";
+import { welcome } from "./welcome.ts";
+
+/** What runs: one gateway, two processes with every actor (§3). */
+const processes: Readonly<Record<string, readonly RoleName[]>> = {
+	gateway: ["gateway"],
+	"actors-1": ["session", "orchestration", "retrieval", "tools", "inference", "telemetry"],
+	"actors-2": ["session", "orchestration", "retrieval", "tools", "inference", "telemetry"],
+};
+
+/** Pauses between two starts of a process that dies at once. */
+const RESTART_MS = { first: 50, most: 5_000 };
+/** A process that ran for this long starts its pauses anew. */
+const STEADY_MS = 10_000;
+const CHILD_STOP_MS = 8_000;
+
+type Child = { stop(): Promise<void>; ready: Promise<number | undefined>; signal(signal: NodeJS.Signals): void };
+
+/** Starts everything on this machine and restarts what dies; stops what it started. */
+export async function supervise(config: Config, logger: Logger): Promise<{ stop(): Promise<void> }> {
+	const begin = performance.now();
+	const lock = lockDataFolder(config.data);
+	const bus = config.natsUrl === "" ? await localBus(config, logger) : undefined;
+	const env = { ...process.env, THROUGHLINE_DATA: config.data, NATS_URL: bus ? bus.url() : config.natsUrl };
+	const children = Object.entries(processes).map(([name, roles]) =>
+		keepRunning(name, { ...env, THROUGHLINE_ROLES: roles.join(",") }, logger),
+	);
+	// Another address of the broker reaches its clients by a new start only.
+	bus?.onMoved(() => {
+		env.NATS_URL = bus.url();
+		for (const child of children) child.signal("SIGTERM");
+	});
+	const [port] = await Promise.all(children.map((child) => child.ready));
+	await welcome(config, port ?? config.port, Math.round(performance.now() - begin));
+	return {
+		async stop() {
+			const [gateway, ...actors] = children;
+			await gateway?.stop();
+			await Promise.all(actors.map((actor) => actor.stop()));
+			await bus?.stop();
+			lock[Symbol.dispose]();
+		},
+	};
+}
+
+type LocalBus = { url(): string; onMoved(handle: () => void): void; stop(): Promise<void> };
+
+/** A nats-server of this data folder: adopted if it outlived its supervisor, started otherwise, started again when it dies. */
+async function localBus(config: Config, logger: Logger): Promise<LocalBus> {
+	const { path: binary } = await findNatsServer({ cacheFolder, log: logger });
+	const start = () => ensureNatsServer({ dataFolder: config.data, binary, log: logger });
+	let server: NatsServer = await start();
+	let stopped = false;
+	let moved = () => {};
+	const watching = (async () => {
+		while (!stopped) {
+			await server.exited;
+			if (stopped) return;
+			logger.warn({ pid: server.pid }, "nats-server died, starting it again");
+			const before = server.url;
+			server = await start();
+			if (server.url !== before) moved();
+		}
+	})();
+	watching.catch((err: unknown) =>
+		logger.fatal({ err }, "nats-server does not start again; stop and look at nats.log in the data folder"),
+	);
+	return {
+		url: () => server.url.replace("nats://", `nats://${server.token}@`),
+		onMoved(handle) {
+			moved = handle;
+		},
+		async stop() {
+			stopped = true;
+			await server.stop();
+		},
+	};
+}
+
+/** Runs this program with some roles, again and again. */
+function keepRunning(name: string, env: NodeJS.ProcessEnv, logger: Logger): Child {
+	const ready = Promise.withResolvers<number | undefined>();
+	let child: ChildProcess | undefined;
+	let stopped = false;
+	const running = (async () => {
+		let pause = RESTART_MS.first;
+		while (!stopped) {
+			const startedAt = performance.now();
+			const started = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
+				env,
+				stdio: ["ignore", "inherit", "inherit", "ipc"],
+			});
+			child = started;
+			started.on("message", (message: { ready?: number | true }) =>
+				ready.resolve(typeof message.ready === "number" ? message.ready : undefined),
+			);
+			const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+				started.on("exit", (code, signal) => resolve([code, signal]));
+				started.on("error", () => resolve([null, null]));
+			});
+			if (stopped) return;
+			logger.warn({ name, code, signal }, "a process died, starting it again");
+			pause = performance.now() - startedAt > STEADY_MS ? RESTART_MS.first : Math.min(RESTART_MS.most, pause * 2);
+			await sleep(pause);
+		}
+	})();
+	return {
+		ready: ready.promise,
+		signal: (signal) => void child?.kill(signal),
+		async stop() {
+			stopped = true;
+			child?.kill("SIGTERM");
+			const force = setTimeout(() => child?.kill("SIGKILL"), CHILD_STOP_MS);
+			await running;
+			clearTimeout(force);
+		},
+	};
+}

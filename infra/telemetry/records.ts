@@ -1,0 +1,41 @@
+import type { TelemetryRecord } from "../../actors/telemetry/record.ts";
+import type { Logger } from "../log.ts";
+import type { Documents } from "../stores/documents.ts";
+
+/** Keeps the record of a request and says so in one log line. Records hold no text that anybody wrote. */
+export const storeRecord =
+	(documents: Documents, logger: Logger) =>
+	async (record: TelemetryRecord): Promise<void> => {
+		const { tenant, request_id, trace, feature, route, provider, model, status, error, ttft_ms, total_ms, usage } =
+			record;
+		const place = { kind: "record", id: request_id };
+		for (;;) {
+			const stored = await documents.get(tenant, place.kind, place.id);
+			const change = stored
+				? ({ op: "replace", ...place, value: record, version: stored.version } as const)
+				: ({ op: "insert", ...place, value: record } as const);
+			if ((await documents.commit(tenant, [change])) === "done") break;
+		}
+		const tokens = {
+			input: usage.input_tokens,
+			output: usage.output_tokens,
+			cost_micros: usage.cost_micros,
+			attempts: usage.attempts.length,
+		};
+		const line = {
+			request: request_id,
+			tenant,
+			trace: trace.split("-")[1],
+			feature,
+			route,
+			provider,
+			model,
+			status,
+			error,
+			ttft_ms,
+			total_ms,
+			...tokens,
+		};
+		if (status === "failed") logger.warn(line, "request ended");
+		else logger.info(line, "request ended");
+	};
