@@ -30,6 +30,8 @@ export type ClientOptions = {
 	/** `http(s)://host:port` or `ws(s)://host:port`, or the whole address of the stream. */
 	url: string;
 	token: string;
+	/** Told when the connection is made, and when one that was made is lost; streams go on by themselves. */
+	onConnection?(state: "made" | "lost"): void;
 };
 
 const FIRST_BACKOFF_MS = 100;
@@ -44,7 +46,7 @@ const UNAUTHORIZED = 4001;
 type Pending = { frame: UpFrame; resolve(reply: Reply): void; reject(problem: ClientError): void };
 
 /** Connects at once and stays connected until `close`. */
-export function connect({ url, token }: ClientOptions): Client {
+export function connect({ url, token, onConnection }: ClientOptions): Client {
 	const address = streamAddress(url);
 	const streams = new Map<string, Following>();
 	const commands = new Map<string, Pending>();
@@ -77,6 +79,7 @@ export function connect({ url, token }: ClientOptions): Client {
 	function lost(which: WebSocket, code: number): void {
 		if (socket !== which || closed) return;
 		socket = undefined;
+		const wasReady = ready;
 		ready = false;
 		which.close();
 		if (code === UNAUTHORIZED) {
@@ -86,12 +89,14 @@ export function connect({ url, token }: ClientOptions): Client {
 		// All clients of a server lose it at once: the random part keeps them from coming back at once.
 		const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures++);
 		again = setTimeout(dial, longest * (0.5 + Math.random() / 2));
+		if (wasReady) onConnection?.("lost");
 	}
 
 	function take(frame: DownFrame | ClientEvent): void {
 		if (frame.type === "ready") {
 			ready = true;
 			failures = 0;
+			onConnection?.("made");
 			for (const following of streams.values()) send(following.opening());
 			for (const { frame } of commands.values()) send(frame);
 		} else if (isReply(frame)) answered(frame);

@@ -23,11 +23,9 @@ export type ConnectionPorts = FollowPorts & Pick<GatewayPorts, "credentials" | "
 export type ConnectionOptions = {
 	/** Milliseconds to wait for `hello`. */
 	helloMs?: number;
-	/** Milliseconds that the socket may stay full (G5). */
-	stallMs?: number;
 	onClose?(): void;
 };
-const STANDARD_MS = 10_000;
+const STANDARD_HELLO_MS = 10_000;
 
 /** A connection that is served, for whoever keeps all of them. */
 export type Served = {
@@ -49,7 +47,7 @@ export function serveConnection(
 	ports: ConnectionPorts,
 	socket: Socket,
 	token: string | undefined,
-	{ helloMs = STANDARD_MS, stallMs = STANDARD_MS, onClose = () => {} }: ConnectionOptions = {},
+	{ helloMs = STANDARD_HELLO_MS, onClose = () => {} }: ConnectionOptions = {},
 ): Served {
 	const watches = new Map<string, Following>();
 	let commands = 0;
@@ -58,7 +56,7 @@ export function serveConnection(
 	/** Set by the first hello; commands wait for it. */
 	let caller: Promise<Identity | undefined> | undefined;
 
-	const outbox: Outbox = openOutbox(socket, stallMs, () => follows.resume());
+	const outbox: Outbox = openOutbox(socket, () => follows.resume());
 	const follows = openFollows(outbox);
 	const late = setTimeout(() => refuse(`a "hello" frame is expected within ${helloMs / 1_000} s`), helloMs);
 
@@ -256,7 +254,6 @@ export function serveConnection(
 	socket.onClose(() => {
 		open = false;
 		clearTimeout(late);
-		outbox.stop();
 		follows.close();
 		for (const watching of watches.values()) watching[Symbol.dispose]();
 		watches.clear();

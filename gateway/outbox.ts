@@ -10,36 +10,30 @@ export type Outbox = {
 	/** The frames of one entry, in one write. Ask `clear` first. */
 	events(frames: readonly EventFrame[]): void;
 	clear(): boolean;
-	/** The socket is closed: forgets the timer. */
-	stop(): void;
 };
 
 /** Answers that a client may cause without reading any of them. */
 const MAX_OWED = 256;
 
-/** `stallMs`: how long the socket may stay full before it is closed with 4008. `onClear` runs when it is not full any more. */
-export function openOutbox(socket: Socket, stallMs: number, onClear: () => void): Outbox {
+/** `onClear` runs when the socket is not full any more. One that stays full is closed by the transport, which sees whether it moves. */
+export function openOutbox(socket: Socket, onClear: () => void): Outbox {
 	let full = false;
 	let owed = 0;
-	let stalled: NodeJS.Timeout | undefined;
 
-	const closeSlow = () => socket.close(CLOSE.slow, "too slow: connect again and resume");
 	const wrote = (state: "sent" | "full" | "gone") => {
 		if (state !== "full" || full) return;
 		full = true;
 		owed = 0;
-		stalled = setTimeout(closeSlow, stallMs);
 	};
 	socket.onDrain(() => {
 		full = false;
-		clearTimeout(stalled);
 		onClear();
 	});
 
 	return {
 		answer(frame) {
 			if (full) owed++;
-			if (owed > MAX_OWED) closeSlow();
+			if (owed > MAX_OWED) socket.close(CLOSE.slow, "too slow: connect again and resume");
 			else wrote(socket.send(JSON.stringify(frame)));
 		},
 		events(frames) {
@@ -55,6 +49,5 @@ export function openOutbox(socket: Socket, stallMs: number, onClear: () => void)
 				);
 		},
 		clear: () => !full,
-		stop: () => clearTimeout(stalled),
 	};
 }

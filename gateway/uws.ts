@@ -1,6 +1,5 @@
 import type * as uws from "uWebSockets.js";
 import { STATUS_CODES } from "node:http";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { type ErrorCode, errors } from "../schemas/errors.ts";
 import { corked, guarded } from "./guarded.ts";
 import { collectBody } from "./request-body.ts";
@@ -255,6 +254,10 @@ function copyRequest(response: uws.HttpResponse, request: uws.HttpRequest): Http
 		headers,
 		remote: Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
 	};
+}
+
+function nextTurn(): Promise<void> {
+	return new Promise((resolve) => setImmediate(resolve));
 }
 
 async function inTurns<T>(items: ReadonlySet<T>, handle: (item: T) => void): Promise<void> {

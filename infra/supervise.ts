@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, RoleName } from "../schemas/config.ts";
@@ -28,17 +29,23 @@ type Child = { stop(): Promise<void>; ready: Promise<number | undefined>; signal
 export async function supervise(config: Config, logger: Logger): Promise<{ stop(): Promise<void> }> {
 	const begin = performance.now();
 	const lock = lockDataFolder(config.data);
+	const pidFolder = join(config.data, "pids");
+	await mkdir(pidFolder, { recursive: true });
 	const bus = config.natsUrl === "" ? await localBus(config, logger) : undefined;
-	const env = { ...process.env, THROUGHLINE_DATA: config.data, NATS_URL: bus ? bus.url() : config.natsUrl };
-	const children = Object.entries(processes).map(([name, roles]) =>
-		keepRunning(name, { ...env, THROUGHLINE_ROLES: roles.join(",") }, logger),
-	);
+	const env: NodeJS.ProcessEnv = {
+		...process.env,
+		THROUGHLINE_DATA: config.data,
+		NATS_URL: bus ? bus.url() : config.natsUrl,
+	};
+	const children = Object.entries(processes).map(([name, roles]) => keepRunning(name, env, roles, pidFolder, logger));
 	// Another address of the broker reaches its clients by a new start only.
 	bus?.onMoved(() => {
 		env.NATS_URL = bus.url();
 		for (const child of children) child.signal("SIGTERM");
 	});
 	const [port] = await Promise.all(children.map((child) => child.ready));
+	// A gateway that took a free port comes back on the same one: clients know no other.
+	env.THROUGHLINE_PORT = String(port ?? config.port);
 	await welcome(config, port ?? config.port, Math.round(performance.now() - begin));
 	return {
 		async stop() {
@@ -85,8 +92,14 @@ async function localBus(config: Config, logger: Logger): Promise<LocalBus> {
 	};
 }
 
-/** Runs this program with some roles, again and again. */
-function keepRunning(name: string, env: NodeJS.ProcessEnv, logger: Logger): Child {
+/** Runs this program with some roles, again and again; its pid stands in a file of the process's name. */
+function keepRunning(
+	name: string,
+	env: Readonly<Record<string, string | undefined>>,
+	roles: readonly RoleName[],
+	pidFolder: string,
+	logger: Logger,
+): Child {
 	const ready = Promise.withResolvers<number | undefined>();
 	let child: ChildProcess | undefined;
 	let stopped = false;
@@ -95,10 +108,12 @@ function keepRunning(name: string, env: NodeJS.ProcessEnv, logger: Logger): Chil
 		while (!stopped) {
 			const startedAt = performance.now();
 			const started = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
-				env,
+				// Read at every start: the broker's address may have changed.
+				env: { ...env, THROUGHLINE_ROLES: roles.join(",") },
 				stdio: ["ignore", "inherit", "inherit", "ipc"],
 			});
 			child = started;
+			if (started.pid) await writeFile(join(pidFolder, name), `${started.pid}\n`);
 			started.on("message", (message: { ready?: number | true }) =>
 				ready.resolve(typeof message.ready === "number" ? message.ready : undefined),
 			);

@@ -7,7 +7,9 @@ test("an empty environment gives the documented defaults", () => {
 		host: "127.0.0.1",
 		data: "./data",
 		roles: [],
-		config: "infra/config",
+		// Empty means the folder of this package, wherever the process was started.
+		config: "",
+		feature: "assistant",
 		logLevel: "info",
 		requestsPerMinute: 600,
 		openRequests: 100,
@@ -21,7 +23,7 @@ test("an empty environment gives the documented defaults", () => {
 
 test("what the table calls the default is the default", () => {
 	const fallbacks = Object.fromEntries(Object.values(options).map(({ env, fallback }) => [env, fallback]));
-	expect(readConfig(fallbacks)).toEqual(readConfig({}));
+	expect(readConfig({ ...fallbacks, THROUGHLINE_CONFIG: "" })).toEqual(readConfig({}));
 });
 
 test("a variable set to nothing is not set", () => {

@@ -127,6 +127,12 @@ test.each<[what: string, schema: z.ZodType, value: unknown, message: string]>([
 		'"0.kind" is expected to be one of "a", "b", got a string ("c")',
 	],
 	[
+		"a rule over fields that says what came",
+		z.object({ a: z.string() }).refine(() => false, 'a name out of b, got "c"'),
+		{ a: "c" },
+		'the body is expected to be a name out of b, got "c"',
+	],
+	[
 		"a rule of its own",
 		z.string().refine(() => false, "a regular expression"),
 		"(",

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { mkdir, open, readFile, realpath, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ export async function ensureNatsServer({
 }): Promise<NatsServer> {
 	await mkdir(join(dataFolder, "nats"), { recursive: true, mode: 0o700 });
 	const home = await realpath(join(dataFolder, "nats"));
-	let identity = await readIdentity(home);
+	let identity = readIdentity(home);
 	const running = await findRunning(home, identity, log, patience);
 	if (running) return running;
 	for (let attempt = 1; ; attempt++) {
@@ -71,6 +71,16 @@ export async function ensureNatsServer({
 		}
 		// Ended because another program took the port in the moment before it? Then again, on another port.
 		if (attempt === 5 || (await isFree(identity.port))) throw new Error(await explain(home, binary));
+	}
+}
+
+/** Where this data folder's nats-server listens when it runs; nothing for a folder that never had one. Reads only. */
+export function localNats(dataFolder: string): { url: string; token: string } | undefined {
+	try {
+		const identity = readIdentity(realpathSync(join(dataFolder, "nats")));
+		return identity && { url: urlOf(identity), token: identity.token };
+	} catch {
+		return undefined;
 	}
 }
 
@@ -185,9 +195,9 @@ function configurationOf({ home, name, port, token }: Identity): string {
 	].join("\n");
 }
 
-async function readIdentity(home: string): Promise<Identity | undefined> {
+function readIdentity(home: string): Identity | undefined {
 	try {
-		const kept: Identity = JSON.parse(await readFile(join(home, "identity.json"), "utf8"));
+		const kept: Identity = JSON.parse(readFileSync(join(home, "identity.json"), "utf8"));
 		return kept.home === home ? kept : undefined;
 	} catch {
 		return undefined;

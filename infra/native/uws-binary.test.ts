@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { patchElf } from "./elf-patch.ts";
 import { loadUws, patchedCopy } from "./uws-binary.ts";
 
@@ -98,6 +98,19 @@ test("a binary that is not the recorded one is left alone", async () => {
 		/expected to have sha256 98128405.*got/,
 	);
 	await expect(patchedCopy(join(cache, "uws_linux_x64_93.node"), cache, () => {})).rejects.toThrow(/expected one of/);
+});
+
+test.runIf(needsCopy)("a cache folder behind a link serves as well", async () => {
+	const link = `${cache}-link`;
+	await symlink(cache, link);
+	onTestFinished(() => rm(link));
+	const script = `
+		const { loadUws } = await import(${JSON.stringify(join(import.meta.dirname, "uws-binary.ts"))});
+		const library = await loadUws(${JSON.stringify(link)}, () => {});
+		process.stdout.write(Object.keys(library).filter((key) => /^(App|DeclarativeResponse)$/.test(key)).join());
+	`;
+	const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]);
+	expect(stdout).toBe("App,DeclarativeResponse");
 });
 
 test.runIf(needsCopy)("where nothing loads, the message says what is expected, what is here and why", async () => {

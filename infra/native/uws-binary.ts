@@ -43,7 +43,7 @@ export async function loadUws(cacheFolder: string, log: (line: string) => void):
 		const copy = await patchedCopy(original, cacheFolder, log);
 		// The package's own JavaScript finds the copy already loaded under the original's name and adds the rest.
 		require(copy);
-		require.cache[original] = require.cache[copy];
+		require.cache[original] = require.cache[require.resolve(copy)];
 		return requireUws();
 	} catch (error) {
 		throw new Error(helpText(messageOf(error)), { cause: error });

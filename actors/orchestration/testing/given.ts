@@ -1,10 +1,9 @@
 import { expect } from "vitest";
-import type { Draft, Entry, Writer } from "../../../schemas/entry.ts";
-import { lastSeq } from "../../../schemas/entry.ts";
-import type { AnyEvent, EventDraft, EventType } from "../../../schemas/events/all.ts";
+import type { Audience, Draft, Entry, Writer } from "../../../schemas/entry.ts";
+import type { DataOf, EventDraft, EventType } from "../../../schemas/events/all.ts";
 import type { Bundle } from "../../../schemas/feature.ts";
 import type { Decision } from "../../actor.ts";
-import { append, askedOf, decisionAt, ownDraft } from "./log.ts";
+import { append, askedOf, decisionAt, nextSeq, ownDraft } from "./log.ts";
 
 /** Somebody's entry, as it comes to stand behind a log. */
 export type Telling = (log: readonly Entry[]) => Draft;
@@ -54,43 +53,37 @@ export const streamed =
 /** Several tellings that are in the log before orchestration looks at it. */
 export const together = (...tellings: Telling[]): readonly Telling[] => tellings;
 
+/** An event with as much of its data as the test cares about. */
+type Told = { type: EventType; data?: unknown };
+
 /** Tells one thing after the other; orchestration decides in between, once each time, as its runner would, and last of all for the test. */
 export function given(bundle: Bundle, ...story: (Telling | readonly Telling[])[]) {
-	const log: Entry[] = [];
+	let log: readonly Entry[] = [];
 	let decision: Decision | undefined;
+	const decided = () => (decision ? [...log, append(log, ownDraft(decision, nextSeq(log) - 1))] : log);
 	for (const tellings of story) {
-		const last = log.at(-1);
-		if (decision && last) log.push(append(log, ownDraft(decision, lastSeq(last))));
-		for (const telling of [tellings].flat()) log.push(append(log, telling(log)));
+		log = decided();
+		for (const telling of [tellings].flat()) log = [...log, append(log, telling(log))];
 		decision = decisionAt(bundle, log);
 	}
 	return {
-		/** Everything before the last decision. */
-		log: log as readonly Entry[],
+		/** Everything before the last decision, and the same with it. */
+		before: log,
+		after: decided(),
 		decision,
-		/** The log with the last decision in it. */
-		after: (): readonly Entry[] =>
-			decision
-				? [...log, append(log, ownDraft(decision, lastSeq(log.at(-1) ?? append(log, ownDraft(decision, 0)))))]
-				: log,
 		/** Types, order and number of events are compared exactly, their data as far as it is given. */
-		decides(expected: { audience: string; final: boolean; events: Told[] }) {
+		decides(expected: { audience: Audience; final: boolean; events: Told[] }) {
 			expect(decision?.events.map(({ type }) => type)).toEqual(expected.events.map(({ type }) => type));
 			expect(decision).toMatchObject(expected);
 		},
 		decidesNothing: () => expect(decision).toBeUndefined(),
 		/** Data of the only event of a type in the decision. */
-		says<Type extends EventType>(type: Type): Extract<AnyEvent, { type: Type }>["data"] {
-			const found = decision?.events.filter(
-				(event): event is Extract<EventDraft, { type: Type }> => event.type === type,
-			);
-			expect(found?.length, `events of type ${type} in the decision`).toBe(1);
-			const [only] = found ?? [];
-			if (!only) throw new Error(`the decision is expected to hold one ${type}`);
+		says<Type extends EventType>(type: Type): DataOf<Type> {
+			const of = (event: EventDraft): event is EventDraft & { type: Type; data: DataOf<Type> } => event.type === type;
+			const found = decision?.events.filter(of) ?? [];
+			const [only] = found;
+			if (!only || found.length > 1) throw new Error(`one ${type} is expected in the decision, got ${found.length}`);
 			return only.data;
 		},
 	};
 }
-
-/** An event with as much of its data as the test cares about. */
-export type Told = { [T in EventType]: { type: T; data?: unknown } }[EventType];
