@@ -10,7 +10,7 @@ const STOP_MS = 10_000;
 const config = readConfig(process.env);
 await mkdir(config.data, { recursive: true });
 const supervised = config.roles.length === 0;
-const logger = openLogger(config.logLevel, supervised ? "supervisor" : config.roles.join("+"));
+const logger = openLogger(config.logLevel, supervised ? "supervisor" : config.name || config.roles.join("+"));
 
 /** Ends in order at the first signal, at once at the second, and when the supervisor of this process has died. */
 function stopWith(stop: () => Promise<void>): void {

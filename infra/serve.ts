@@ -51,7 +51,7 @@ export type Serving = {
 /** Runs roles in this process until stopped: opens what they need, starts them, and ends them in the order of §3. */
 export async function serve(config: Config, roles: readonly RoleName[], logger: Logger): Promise<Serving> {
 	const has = (role: RoleName) => roles.includes(role);
-	const name = `${roles.join("+")}-${process.pid}`;
+	const name = `${config.name || roles.join("+")}-${process.pid}`;
 	const closing: (() => Promise<void>)[] = [];
 	const open = <T extends { close(): Promise<void> }>(part: T): T => {
 		closing.unshift(() => part.close());

@@ -6,6 +6,7 @@ import type { Config, RoleName } from "../schemas/config.ts";
 import { lockDataFolder } from "./bus/folder-lock.ts";
 import { findNatsServer } from "./bus/nats-binary.ts";
 import { ensureNatsServer, type NatsServer } from "./bus/nats-server.ts";
+import { freePort } from "./free-port.ts";
 import type { Logger } from "./log.ts";
 import { cacheFolder } from "./paths.ts";
 import { welcome } from "./welcome.ts";
@@ -32,8 +33,11 @@ export async function supervise(config: Config, logger: Logger): Promise<{ stop(
 	const pidFolder = join(config.data, "pids");
 	await mkdir(pidFolder, { recursive: true });
 	const bus = config.natsUrl === "" ? await localBus(config, logger) : undefined;
+	// A gateway that dies comes back on the same port: clients know no other.
+	const port = config.port || (await freePort());
 	const env: NodeJS.ProcessEnv = {
 		...process.env,
+		THROUGHLINE_PORT: String(port),
 		THROUGHLINE_DATA: config.data,
 		NATS_URL: bus ? bus.url() : config.natsUrl,
 	};
@@ -43,10 +47,8 @@ export async function supervise(config: Config, logger: Logger): Promise<{ stop(
 		env.NATS_URL = bus.url();
 		for (const child of children) child.signal("SIGTERM");
 	});
-	const [port] = await Promise.all(children.map((child) => child.ready));
-	// A gateway that took a free port comes back on the same one: clients know no other.
-	env.THROUGHLINE_PORT = String(port ?? config.port);
-	await welcome(config, port ?? config.port, Math.round(performance.now() - begin));
+	await Promise.all(children.map((child) => child.ready));
+	await welcome(config, port, Math.round(performance.now() - begin));
 	return {
 		async stop() {
 			const [gateway, ...actors] = children;
@@ -109,7 +111,7 @@ function keepRunning(
 			const startedAt = performance.now();
 			const started = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
 				// Read at every start: the broker's address may have changed.
-				env: { ...env, THROUGHLINE_ROLES: roles.join(",") },
+				env: { ...env, THROUGHLINE_ROLES: roles.join(","), THROUGHLINE_NAME: name },
 				stdio: ["ignore", "inherit", "inherit", "ipc"],
 			});
 			child = started;

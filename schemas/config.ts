@@ -60,6 +60,12 @@ export const options = {
 		"",
 		"Run one unsupervised process with these roles instead of the supervisor.",
 	),
+	name: option(
+		"THROUGHLINE_NAME",
+		words,
+		"",
+		"Name of this process in logs and in the entries that it writes; its roles when empty.",
+	),
 	config: option("THROUGHLINE_CONFIG", words, "infra/config", "Folder of features, prompts and models.yaml."),
 	feature: option(
 		"THROUGHLINE_FEATURE",

@@ -98,6 +98,7 @@ test("what nobody declared does not leave, not even inside a public field", () =
 	expect(redactValue(z.strictObject({ parts }), { parts: { a: "b", c: "d" }, e: "f" })).toEqual({ parts: { a: "b" } });
 	expect(redactValue(open(z.string()), { a: "Ann" })).toBeUndefined();
 	expect(redactValue(open(z.union([z.string(), z.number()])), { a: "Ann" })).toBeUndefined();
+	expect(redactValue(z.record(z.string(), open(z.number())), { Ann: 1 })).toBeUndefined();
 	const unknown = entryOf("nobody.knows", [{ text: "Ann" }]);
 	expect(JSON.stringify(redact(unknown))).not.toContain("Ann");
 });

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { bundleOf, desk } from "./testing/bundle.ts";
+import { bundleOf, desk, taskRow } from "./testing/bundle.ts";
 import { given } from "./testing/given.ts";
 import { BEGUN_AT } from "./testing/log.ts";
 import { accepted, answers, asks, calls, found, loaded, passage, searchFailed, toolSays } from "./testing/tellings.ts";
 
 const bundle = bundleOf();
-const grounded = { evidence: "required" as const, min_score: 0.2, max_age_hours: 24, tools: [], steps: 1 };
-const optional = bundleOf({ ...desk, routes: { ...desk.routes, grounded: { ...grounded, evidence: "optional" } } });
+const withEvidence = (evidence: "required" | "optional") => ({ ...taskRow, evidence });
+const optional = bundleOf({ ...desk, routes: { ...desk.routes, grounded: withEvidence("optional") } });
 const old = { ingested_at: BEGUN_AT - 25 * 3_600_000 };
 
 test("[O7] a route with evidence asks retrieval first", () => {
@@ -90,9 +90,9 @@ test("[O9] a passage that the prompt had no room for cannot be cited", () => {
 });
 
 test("[O9] a passage that the first prompt showed stays citable when a later one has no room for it", () => {
-	const task = { ...grounded, tools: [{ name: "look_up", required: false }], steps: 2 };
+	const task = withEvidence("required");
 	const end = given(
-		bundleOf({ ...desk, routes: { ...desk.routes, task }, models: { ...desk.models, context_tokens: 700 } }),
+		bundleOf({ ...desk, routes: { ...desk.routes, task }, models: { ...desk.models, context_tokens: 750 } }),
 		asks("my order 7"),
 		found(passage(1, "Nine to five.", { tokens: 60 }), passage(2, "Shipped on Mondays.", { tokens: 60 })),
 		calls("look_up"),

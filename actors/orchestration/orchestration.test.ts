@@ -125,6 +125,13 @@ test("[O4] every decision follows again from the entries before it", () => {
 	}
 });
 
+test("[O4] the configuration is the one that the request was accepted under", () => {
+	const { before, after } = given(bundle, asks("Good morning"), answers("Good morning to you."));
+	expect(orchestration.configuration(orchestration.initial)).toBeUndefined();
+	expect(orchestration.configuration(fold(before))).toBe("c1");
+	expect(orchestration.configuration(fold(after))).toBeUndefined();
+});
+
 test("[O5] a state that waits decides nothing", () => {
 	const { after } = given(bundle, asks("what says the handbook"));
 	expect(fold(after).name).toBe("retrieving");

@@ -32,6 +32,8 @@ export function openDirect(provider: string): Requester {
 						body,
 					},
 					{
+						// undici tells by this one which kind of handler it has.
+						onRequestStart() {},
 						onResponseStart(_, code) {
 							status = code;
 						},

@@ -73,8 +73,8 @@ async function run(
 	}
 
 	const edges = [
-		setTimeout(() => onEdge("begin"), begin - performance.now()),
-		setTimeout(() => onEdge("end"), end - performance.now()),
+		setTimeout(() => onEdge("begin"), job.rampSeconds * 1_000),
+		setTimeout(() => onEdge("end"), (job.rampSeconds + job.seconds) * 1_000),
 	];
 	const late = sleep(end - started + PATIENCE_MS, "late", { ref: false });
 	const all = async () => {

@@ -7,7 +7,7 @@ import { startScriptedProvider } from "../testing/scripted-provider.ts";
 import { type Generator, startGenerator } from "./generating.ts";
 import type { Job, Sample } from "./job.ts";
 import { childPid, machineCpuMs, type Usage, usageOf } from "./processes.ts";
-import { type HotSpot, hotSpots } from "./profile.ts";
+import { type HotSpot, readProfiles, type Span } from "./profile.ts";
 
 /** The processes of one measurement: ours, and around them the provider and the load generator. */
 export type StageProcess = ProcessName | "provider" | "generator";
@@ -63,7 +63,7 @@ export async function openStage({ sockets, profiled = false }: StageOptions): Pr
 	]);
 	for (const name of OURS) pids.set(name, await app.pid(name));
 	/** When load was measured, in the clock of the profiles: microseconds. */
-	const spans: { begin: number; end: number }[] = [];
+	const spans: Span[] = [];
 
 	const usages = () =>
 		Promise.all([...pids].map(async ([name, pid]): Promise<[StageProcess, Usage]> => [name, await usageOf(pid)]));
@@ -91,7 +91,7 @@ export async function openStage({ sockets, profiled = false }: StageOptions): Pr
 			if (!profiles) throw new Error("bench: a stage is expected to be opened with `profiled`");
 			await app.stop();
 			const names = new Map(OURS.map((name) => [pids.get(name) ?? 0, name]));
-			return hotSpots(profiles, await readdir(profiles), names, spans.map(inProfileClock));
+			return readProfiles(profiles, await readdir(profiles), names, spans.map(inProfileClock));
 		},
 		[Symbol.asyncDispose]: () => stack.disposeAsync(),
 	};
@@ -115,7 +115,7 @@ function cpuBetween(begin: Snapshot, end: Snapshot): CpuTimes {
 }
 
 /** Profiles of all processes count microseconds of the machine's monotonic clock, which `hrtime` reads. */
-function inProfileClock({ begin, end }: { begin: number; end: number }): { begin: number; end: number } {
+function inProfileClock({ begin, end }: Span): Span {
 	const offset = Number(process.hrtime.bigint()) / 1_000 - performance.now() * 1_000;
 	return { begin: begin * 1_000 + offset, end: end * 1_000 + offset };
 }

@@ -12,7 +12,7 @@ const LIVE = 200;
 const EVERY_MS = 1_000 / TOKENS_PER_SECOND;
 /** How many live streams a socket has room for, with some to spare below the protocol's 64. */
 const STREAMS_PER_SOCKET = 32;
-const BASELINE_SECONDS = 8;
+const BASELINE_SECONDS = 5;
 
 const words = (count: number) => Array.from({ length: count }, (_, at) => `word${at + 1}`).join(" ");
 
@@ -38,7 +38,7 @@ export const ttft: Bench = {
 			const samples = await run(name, {
 				load,
 				targets: ["through", "direct"],
-				rampSeconds: 3,
+				rampSeconds: 2,
 				seconds: length,
 				expected: text,
 			});
@@ -47,7 +47,7 @@ export const ttft: Bench = {
 		const atOnce = await one("1 in flight, 10 tokens at once", 10, 0);
 		await one(`1 in flight, 5 tokens at ${TOKENS_PER_SECOND}/s`, 5, EVERY_MS);
 
-		const many = await live(stage, run, { streams: inFlight, trials, seconds: Math.max(seconds, 5), report });
+		const many = await live(stage, run, { streams: inFlight, trials, seconds: seconds + 1, report });
 
 		report.print(`\n${faults.length} faults`);
 		for (const { fault } of faults.slice(0, 5)) report.print(`fault: ${fault}`);

@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { mkdir, open, readFile, realpath, rename, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "nats";
+import { freePort, isFree } from "../free-port.ts";
 import type { Log } from "./connect.ts";
 import { commandLine, lifeOf } from "./process.ts";
 
@@ -214,25 +214,6 @@ async function newIdentity(home: string, before: Identity | undefined): Promise<
 	};
 	await writePrivate(join(home, "identity.json"), JSON.stringify(identity));
 	return identity;
-}
-
-/**
- * Below the ports that systems give to outgoing connections (from 32768 on Linux): there, a client that tries to reconnect
- * to a server that is down can be given that very port, connect to itself, and keep the server from coming back.
- */
-async function freePort(): Promise<number> {
-	while (true) {
-		const port = 20_000 + Math.floor(Math.random() * 10_000);
-		if (await isFree(port)) return port;
-	}
-}
-
-function isFree(port: number): Promise<boolean> {
-	return new Promise((resolve) => {
-		const probe = createServer();
-		probe.once("error", () => resolve(false));
-		probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-	});
 }
 
 async function writePrivate(path: string, text: string): Promise<void> {

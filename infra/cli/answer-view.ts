@@ -17,6 +17,8 @@ export type AnswerView = {
 
 type Final = Extract<DownFrame, { type: "final" }>;
 
+/** Passages that are named; the citations name the ones that the answer used. */
+const MAX_PASSAGES = 4;
 const MAX_TITLE = 60;
 const MAX_QUOTE = 100;
 
@@ -137,8 +139,16 @@ function noteOf(frame: Frame): string | undefined {
 }
 
 function searched(documents: readonly { n: number; title: string }[]): string {
-	const passages = documents.map(({ n, title }) => `[${n}] ${clip(title, MAX_TITLE)}`);
+	const passages = documents.slice(0, MAX_PASSAGES).map(({ n, title }) => `[${n}] ${shortTitle(title)}`);
+	if (documents.length > MAX_PASSAGES) passages.push(`${documents.length - MAX_PASSAGES} more`);
 	return `searched: ${counted(documents.length, "passage")}${passages.length > 0 ? `: ${passages.join(", ")}` : ""}`;
+}
+
+/** Document and innermost heading of a passage's title: what lies between tells least. */
+function shortTitle(title: string): string {
+	const parts = title.split(" › ");
+	const [document = ""] = parts;
+	return clip(parts.length > 2 ? `${document} › … › ${parts.at(-1)}` : title, MAX_TITLE);
 }
 
 function citationNote({ n, title, quote, verified }: Citation): Piece {

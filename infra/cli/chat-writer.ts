@@ -1,7 +1,7 @@
 import type { Piece } from "./answer-view.ts";
 import { painter, print, printable, printError } from "./terminal.ts";
 
-/** Answers go to stdout as they are, lines about them to stderr; on a terminal that shows both, each note has a line of its own. */
+/** Answers go to stdout as they are, lines about them to stderr; each note has a line of its own. */
 export type ChatWriter = { write(pieces: readonly Piece[]): void; note(text: string): void; endAnswer(): void };
 
 export function openChatWriter(): ChatWriter {
@@ -21,7 +21,7 @@ export function openChatWriter(): ChatWriter {
 				if (text !== "") isMidLine = !text.endsWith("\n");
 				continue;
 			}
-			if (onTerminal) endLine();
+			endLine();
 			const style = { quiet: "dim", plain: "reset", alert: "yellow" } as const;
 			printError(`${paint(style[piece.tone], text)}\n`);
 		}

@@ -45,7 +45,7 @@ export const chat = command({
 		try {
 			for await (const input of questions(process.stdin)) {
 				line.isAnswering = true;
-				if (line.isLost) writer.note("no connection, trying again… (Ctrl-C gives up)");
+				if (line.isLost) writer.note("no connection, trying again… (Ctrl-C twice leaves)");
 				const answered = await answer(
 					client,
 					{ input, ...(feature && { feature }), ...(current && { session_id: current }) },
@@ -85,7 +85,7 @@ async function answer(client: Client, body: Parameters<Client["submit"]>[0], wri
 	showing.catch(() => {});
 	try {
 		if ((await Promise.race([showing, left.promise])) === "left") {
-			writer.note("left; what was asked runs on");
+			writer.note("left; a request that was accepted runs on");
 			return { left: true };
 		}
 		const { session_id } = await stream.reply;

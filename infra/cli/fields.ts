@@ -14,7 +14,7 @@ export function shownEvents(entry: Entry, unredacted: boolean): readonly ShownEv
 const PERSONAL = "[personal]";
 const MAX_TEXT = 120;
 const HASH = /^[0-9a-f]{32,}$/;
-const BARE = /^[\w.:/@+-]{1,64}$/;
+const BARE = /^[\w.:/@#+-]{1,64}$/;
 
 /** A value on one line: bare words and numbers as they are, hashes by their beginning, lists and objects in brackets. */
 export function compact(value: unknown): string {
@@ -37,12 +37,20 @@ const pairs = (data: object): [string, unknown][] => Object.entries(data).filter
 const isNested = (value: unknown): value is object =>
 	typeof value === "object" && value !== null && Object.keys(value).length > 0;
 
-/** The plain fields of an event's data on one line; what is hidden or nested is left out. */
+/** As `compact`, and times of the day for points in time, which the events give in milliseconds since the epoch. */
+function field(key: string, value: unknown): string {
+	const isTime = typeof value === "number" && (key === "at" || key.endsWith("_at"));
+	return `${key}=${isTime ? new Date(value).toISOString() : compact(value)}`;
+}
+
+/** The plain fields of an event's data on one line, lists by their length; what is hidden, empty or nested is left out. */
 export function briefFields(data: unknown): string {
 	if (!isNested(data)) return "";
 	return pairs(data)
-		.filter(([, value]) => value !== PERSONAL && !isNested(value))
-		.map(([key, value]) => `${key}=${compact(value)}`)
+		.flatMap(([key, value]) => {
+			if (Array.isArray(value)) return value.length > 0 ? [`${key}=×${value.length}`] : [];
+			return value === PERSONAL || value === null || typeof value === "object" ? [] : [field(key, value)];
+		})
 		.join(" ");
 }
 
@@ -53,7 +61,7 @@ export function allFields(data: unknown): string[] {
 	if (!isNested(data)) return [""];
 	const entries = pairs(data);
 	const isLong = (value: unknown) => isNested(value) && (!Array.isArray(value) || value.some(isNested));
-	const first = entries.filter(([, value]) => !isLong(value)).map(([key, value]) => `${key}=${compact(value)}`);
+	const first = entries.filter(([, value]) => !isLong(value)).map(([key, value]) => field(key, value));
 	const others = entries
 		.filter(([, value]) => isLong(value))
 		.flatMap(([key, value]) => [...(Array.isArray(value) ? listLines(key, value) : [`${key}: ${compact(value)}`])]);

@@ -15,11 +15,9 @@ async function main(words: readonly string[]): Promise<number> {
 	else if (command && startsWith(line, command.name)) return command.start(line.slice(command.name.split(" ").length));
 	else {
 		const family = commands.filter(({ name }) => name.startsWith(`${said[0]} `));
-		if (asksForHelp && family.length > 0) print(family.map(usageOf).join("\n"));
-		else {
-			printError(said.length === 0 ? overview(commands) : unknown(said, family.length > 0));
-			return MISUSE;
-		}
+		if (family.length > 0 && (asksForHelp || said.length === 1)) print(family.map(usageOf).join("\n"));
+		else printError(said.length === 0 ? overview(commands) : unknown(said, family.length > 0));
+		return asksForHelp && family.length > 0 ? 0 : MISUSE;
 	}
 	return 0;
 }

@@ -21,7 +21,7 @@ export function timeline(entries: readonly Entry[], options: TimelineOptions): s
 	let before = first;
 	for (const entry of entries) {
 		const gap = entry.at - before.at;
-		lines.push("");
+		if (!(isText(entry) && isText(before))) lines.push("");
 		if (gap > GAP_MS) lines.push(paint("yellow", `⋯ ${duration(gap)} without an entry`), "");
 		lines.push(heading(entry, first, paint));
 		const answer = `${entry.actor}/${entry.cause}`;
@@ -37,6 +37,9 @@ export function timeline(entries: readonly Entry[], options: TimelineOptions): s
 	}
 	return `${[...lines, "", ending(entries, first, before, options)].join("\n")}\n`;
 }
+
+/** An answer's text comes in many entries; they stand together. */
+const isText = (entry: Entry): boolean => entry.events.every(({ type }) => type === "output_text.delta");
 
 function heading(entry: Entry, first: Entry, paint: Paint): string {
 	const { index, position, actor, audience, attempt, cause, final, writer, at } = entry;

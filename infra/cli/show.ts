@@ -41,7 +41,8 @@ export function checkRequest(request: string): void {
 async function readLog(tenant: string, request: string): Promise<readonly Entry[]> {
 	await using bus = await openBus();
 	const tail = await bus.log.tail(tenant, request);
-	return tail ? bus.log.read(tail, 0) : [];
+	// Awaited here: the connection closes when this function is left.
+	return tail ? await bus.log.read(tail, 0) : [];
 }
 
 async function showRecord(tenant: string, request: string, json: boolean): Promise<number> {

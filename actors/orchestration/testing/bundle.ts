@@ -1,4 +1,16 @@
-import type { Bundle, Feature } from "../../../schemas/feature.ts";
+import type { Bundle, Feature, RouteRow } from "../../../schemas/feature.ts";
+
+/** The route with tools. */
+export const taskRow: RouteRow = {
+	evidence: "none",
+	min_score: 0.2,
+	tools: [
+		{ name: "look_up", required: false },
+		{ name: "cancel_order", required: true },
+		{ name: "refund", required: false },
+	],
+	steps: 3,
+};
 
 /** A support desk: answers from its handbook, looks orders up and cancels them. */
 export const desk: Feature = {
@@ -22,16 +34,7 @@ export const desk: Feature = {
 	routes: {
 		direct: { evidence: "none", min_score: 0.2, tools: [], steps: 1 },
 		grounded: { evidence: "required", min_score: 0.2, max_age_hours: 24, tools: [], steps: 1 },
-		task: {
-			evidence: "none",
-			min_score: 0.2,
-			tools: [
-				{ name: "look_up", required: false },
-				{ name: "cancel_order", required: true },
-				{ name: "refund", required: false },
-			],
-			steps: 3,
-		},
+		task: taskRow,
 		refuse: { evidence: "none", min_score: 0.2, tools: [], steps: 1 },
 		ingest: { evidence: "none", min_score: 0.2, tools: [], steps: 1 },
 	},

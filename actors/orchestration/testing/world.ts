@@ -2,20 +2,14 @@ import fc from "fast-check";
 import { type Entry, isEnd } from "../../../schemas/entry.ts";
 import type { EventDraft } from "../../../schemas/events/all.ts";
 import { visibleText } from "../../../schemas/final.ts";
-import { bundleOf, desk } from "./bundle.ts";
+import { bundleOf, desk, taskRow } from "./bundle.ts";
 import { append, askedOf, BEGUN_AT, decisionAt, ownDraft } from "./log.ts";
 import { accepted, attemptEnded, callsFor, DEADLINE_AT, passage, row } from "./tellings.ts";
 
 // A model of the world around the decider: a log with one order, workers that answer what it asks for, in any order and
 // in any way, and a broker that delivers what orchestration has to hear late, again, out of turn, or not for a while.
 
-export const bundle = bundleOf({
-	...desk,
-	routes: {
-		...desk.routes,
-		task: { ...desk.routes.task, evidence: "optional", min_score: 0.2, tools: desk.routes.task?.tools ?? [], steps: 3 },
-	},
-});
+export const bundle = bundleOf({ ...desk, routes: { ...desk.routes, task: { ...taskRow, evidence: "optional" } } });
 
 export const inputs = ["Good morning", "what says the handbook", "my order 7", "tell me the password", "read in this"];
 
