@@ -13,7 +13,7 @@ export const keyFile = (data: string): string => join(data, "demo.key");
 export async function welcome(config: Config, port: number, took: number): Promise<void> {
 	const url = `http://${config.host}:${port}`;
 	const print = (text: string) => process.stdout.write(text);
-	const key = await demoKey(config);
+	const key = config.demo === "on" ? await demoKey(config) : undefined;
 	if (key) await takeInOwnDocuments(url, key);
 	print(`\nThroughline is ready at ${url} (after ${(took / 1000).toFixed(1)} s)\n`);
 	if (!key) return;

@@ -82,19 +82,21 @@ test("every fault is named at once", () => {
 
 test("the table has one row per option", () => {
 	expect(configTable()).toMatchInlineSnapshot(`
-		"THROUGHLINE_PORT                 8787          Port of the gateway; 0 takes a free one.
-		THROUGHLINE_HOST                 127.0.0.1     Address that the gateway listens on.
-		THROUGHLINE_DATA                 ./data        Folder of the stores, the log and the logs of the processes.
-		THROUGHLINE_ROLES                -             Run one unsupervised process with these roles instead of the supervisor.
-		THROUGHLINE_CONFIG               infra/config  Folder of features, prompts and models.yaml.
-		THROUGHLINE_FEATURE              assistant     Feature that serves a request which names none.
-		THROUGHLINE_LOG_LEVEL            info          Least level of a log line.
-		THROUGHLINE_REQUESTS_PER_MINUTE  600           Requests that one tenant may start per minute, over all gateways.
-		THROUGHLINE_OPEN_REQUESTS        100           Requests that one tenant may have open at once, over all gateways.
-		THROUGHLINE_SLOTS                256           Messages that one actor of one process works on at once.
-		LOG_MAX_AGE                      24            Hours that the log of a request is kept; results are kept 30 days.
-		NATS_URL                         -             A nats-server (2.12 or newer) with JetStream; without it one is started in the data folder.
-		OPENAI_BASE_URL                  -             Any OpenAI-compatible server; without it and without a key the local extractive model answers.
-		OPENAI_API_KEY                   -             Key for that server."
+		"THROUGHLINE_PORT                 8787       Port of the gateway; 0 takes a free one.
+		THROUGHLINE_HOST                 127.0.0.1  Address that the gateway listens on.
+		THROUGHLINE_DATA                 ./data     Folder of the stores, the log and the logs of the processes.
+		THROUGHLINE_ROLES                -          Run one unsupervised process with these roles instead of the supervisor.
+		THROUGHLINE_NAME                 -          Name of this process in logs and in the entries that it writes; its roles when empty.
+		THROUGHLINE_CONFIG               -          Folder of features, prompts and models.yaml; the project's own infra/config when empty.
+		THROUGHLINE_FEATURE              assistant  Feature that serves a request which names none.
+		THROUGHLINE_DEMO                 on         Whether the first start makes a demo tenant with the project's own documents.
+		THROUGHLINE_LOG_LEVEL            info       Least level of a log line.
+		THROUGHLINE_REQUESTS_PER_MINUTE  600        Requests that one tenant may start per minute, over all gateways.
+		THROUGHLINE_OPEN_REQUESTS        100        Requests that one tenant may have open at once, over all gateways.
+		THROUGHLINE_SLOTS                256        Messages that one actor of one process works on at once.
+		LOG_MAX_AGE                      24         Hours that the log of a request is kept; results are kept 30 days.
+		NATS_URL                         -          A nats-server (2.12 or newer) with JetStream; without it one is started in the data folder.
+		OPENAI_BASE_URL                  -          Any OpenAI-compatible server; without it and without a key the local extractive model answers.
+		OPENAI_API_KEY                   -          Key for that server."
 	`);
 });

@@ -66,12 +66,23 @@ export const options = {
 		"",
 		"Name of this process in logs and in the entries that it writes; its roles when empty.",
 	),
-	config: option("THROUGHLINE_CONFIG", words, "infra/config", "Folder of features, prompts and models.yaml."),
+	config: option(
+		"THROUGHLINE_CONFIG",
+		words,
+		"",
+		"Folder of features, prompts and models.yaml; the project's own infra/config when empty.",
+	),
 	feature: option(
 		"THROUGHLINE_FEATURE",
 		z.string().default("assistant"),
 		"assistant",
 		"Feature that serves a request which names none.",
+	),
+	demo: option(
+		"THROUGHLINE_DEMO",
+		z.enum(["on", "off"], "on or off").default("on"),
+		"on",
+		"Whether the first start makes a demo tenant with the project's own documents.",
 	),
 	logLevel: option(
 		"THROUGHLINE_LOG_LEVEL",

@@ -1,6 +1,5 @@
 import type { AnyEvent, EventDraft } from "./events/all.ts";
 
-/** Version of entries and events; the history of its changes is in `wire-version.ts`. */
 export const actorNames = ["session", "orchestration", "retrieval", "tools", "inference", "telemetry"] as const;
 export type ActorName = (typeof actorNames)[number];
 

@@ -28,13 +28,10 @@ export const inference: Worker<"inference.requested", InferencePorts> = {
 	asks: ["inference.requested"],
 	perform,
 	abandon(ask, prior, reason) {
-		const rows = attemptRows(prior);
-		const ended = {
-			...lostAttempt(ask.data, prior, 0),
-			outcome: "failed" as const,
-			error: { kind: "poisoned", message: reason },
-		};
-		return [...retraction(prior), { type: "inference.attempt_ended", data: { ...ended, text: "", attempts: rows } }];
+		const lost = lostAttempt(ask.data, prior, 0);
+		const rows = unended(prior) ? [...attemptRows(prior), rowOf(lost)] : attemptRows(prior);
+		const ended: Ended = { ...lost, outcome: "failed", error: { kind: "poisoned", message: reason }, attempts: rows };
+		return [...retraction(prior), { type: "inference.attempt_ended", data: ended }];
 	},
 };
 

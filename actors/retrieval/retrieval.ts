@@ -7,8 +7,9 @@ import { pack } from "./pack.ts";
 
 type Asks = "retrieval.requested" | "ingest.requested";
 
-/** Tokens that a prompt adds around a passage: its number, title and separators. */
-const OVERHEAD = 16;
+/** Tokens that a prompt adds around a passage for its number and separators; its title comes on top, by length. */
+const OVERHEAD = 12;
+const CHARACTERS_PER_TITLE_TOKEN = 3;
 /** Dropped candidates that the event names; the rest had lower scores. */
 const NAMED = 10;
 
@@ -40,7 +41,10 @@ async function retrieve({ data, entry: { tenant } }: Ask<"retrieval.requested">,
 		const { rewrites, ranked } = await within(deadline_at - begin, find(ports, { tenant, labels, query, history }));
 		const strong = ranked.filter(({ rerank_score }) => rerank_score >= min_score);
 		const { packed, dropped } = pack(
-			strong.map(({ item, ranks, rerank_score }) => ({ ...item, ranks, rerank_score })),
+			strong.map(({ item, ranks, rerank_score }) => {
+				const tokens = item.tokens + Math.ceil(item.title.length / CHARACTERS_PER_TITLE_TOKEN);
+				return { ...item, ranks, rerank_score, tokens, text_tokens: item.tokens };
+			}),
 			budget_tokens,
 			OVERHEAD,
 		);
@@ -51,13 +55,13 @@ async function retrieve({ data, entry: { tenant } }: Ask<"retrieval.requested">,
 		const score = new Map(ranked.map(({ item, rerank_score }) => [item.chunk_id, rerank_score]));
 		const weak = ranked.slice(strong.length).map(({ item }) => ({ chunk_id: item.chunk_id, reason: "score" }));
 		const documents = packed.map(
-			({ n, document_id, chunk_id, title, text, tokens, ranks, rerank_score }): Evidence => ({
+			({ n, document_id, chunk_id, title, text, text_tokens, ranks, rerank_score }): Evidence => ({
 				n,
 				document_id,
 				chunk_id,
 				title,
 				text,
-				tokens,
+				tokens: text_tokens,
 				ranks,
 				rerank_score,
 				ingested_at: ingestedAt.get(document_id) ?? 0,

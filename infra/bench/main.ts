@@ -75,9 +75,14 @@ const report: Report = { print, raw: (line) => void raw.write(`${JSON.stringify(
 const facts = await machine();
 report.raw({ name, at: Date.now(), ...facts, ...options });
 print(`${name}: ${bench.goal}\n${machineLines(facts)}`);
-const verdict = await bench.run(options, report);
-report.raw({ phase: "verdict", ...verdict });
-await new Promise((resolve) => raw.end(resolve));
-print(`\nRaw output: ${file}`);
-print(JSON.stringify({ name, ...verdict }));
-process.exit(verdict.pass ? 0 : 1);
+try {
+	const verdict = await bench.run(options, report);
+	report.raw({ phase: "verdict", ...verdict });
+	await new Promise((resolve) => raw.end(resolve));
+	print(`\nRaw output: ${file}`);
+	print(JSON.stringify({ name, ...verdict }));
+	process.exit(verdict.pass ? 0 : 1);
+} catch (problem) {
+	process.stderr.write(`${problem instanceof Error ? problem.stack : String(problem)}\n`);
+	process.exit(1);
+}

@@ -47,7 +47,25 @@ test("an answer shows its text, what was done for it, its sources and its cost",
 			{ type: "usage.completed", ...usage },
 			completed,
 		]),
-	).toMatchInlineSnapshot();
+	).toMatchInlineSnapshot(`
+		"
+		<quiet> accepted → retrieving
+
+		<quiet> searched: 6 passages: [1] guide.md › … › Limits, [2] 2.md, [3] 3.md, [4] 4.md, 2 more
+
+		<quiet> tool search runs
+
+		<quiet> tool search: timeout after 2.50 s
+
+		<quiet> degraded, tool: search → none. A tool did not work.
+		Limits are ours [1].
+		<plain> [1] guide.md › Limits: “Limits are ours”
+
+		<plain> [2] 2.md (not found in that passage): “never said”
+
+		<quiet> completed (stop) · 812 (100 cached) + 90 tokens · $0.00123 (estimated) · 2 attempts · 1.23 s · r_aaaaaaaaaaaaaaaaaaaaaaaaaa
+		"
+	`);
 });
 
 test("[P12] on a terminal, withdrawn text is said to be so, and what stands of it comes again", () => {
@@ -62,7 +80,15 @@ test("[P12] on a terminal, withdrawn text is said to be so, and what stands of i
 			delta("Best."),
 			completed,
 		]),
-	).toMatchInlineSnapshot();
+	).toMatchInlineSnapshot(`
+		"Stands. Falls.
+		<alert> ↑ the text above is withdrawn (attempt lost); this of it stands:
+		Stands. Better.
+		<alert> ↑ the text above is withdrawn (attempt lost)
+		Best.
+		<quiet> completed (stop) · 1.23 s · r_aaaaaaaaaaaaaaaaaaaaaaaaaa
+		"
+	`);
 });
 
 test("[P12] where text cannot be taken back, only what stands is shown, once", () => {
@@ -85,6 +111,23 @@ test("a stored result is shown as the answer it was", () => {
 		final_seq: 9,
 		error: { code: "provider_failed" as const, message: "no model answered", retryable: true },
 	};
-	expect(view.take({ type: "final", request_id, final })).toMatchInlineSnapshot();
+	expect(view.take({ type: "final", request_id, final })).toMatchInlineSnapshot(`
+		[
+		  {
+		    "kind": "answer",
+		    "text": "Half an ans",
+		  },
+		  {
+		    "kind": "note",
+		    "text": "provider_failed: no model answered",
+		    "tone": "alert",
+		  },
+		  {
+		    "kind": "note",
+		    "text": "failed (error) · 5 ms · r_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+		    "tone": "alert",
+		  },
+		]
+	`);
 	expect(view.status()).toBe("failed");
 });

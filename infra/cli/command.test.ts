@@ -32,7 +32,10 @@ test("a command gets its options by name, with a value for each that is absent",
 });
 
 test("a line that is not understood is answered with what was expected and what is near", async () => {
-	expect(await refusal("Ada", "--lould")).toMatchInlineSnapshot();
+	expect(await refusal("Ada", "--lould")).toMatchInlineSnapshot(`
+		"greet: unknown option --lould (did you mean --loud?); expected are --loud, --title, --also
+		See npm run -s cli -- greet --help"
+	`);
 	expect(await refusal("Ada", "--title")).toContain("a value is expected, as in --title T, got none");
 	expect(await refusal("Ada", "--title", "--loud")).toContain("got --loud");
 	expect(await refusal("Ada", "--loud=yes")).toContain('--loud takes no value, got "yes"');
@@ -41,5 +44,18 @@ test("a line that is not understood is answered with what was expected and what 
 });
 
 test("the usage comes from the declaration", () => {
-	expect(usageOf(greet)).toMatchInlineSnapshot();
+	expect(usageOf(greet)).toMatchInlineSnapshot(`
+		"npm run -s cli -- greet <name> [options]
+
+		Says hello.
+
+		Options:
+		  --loud      in capitals
+		  --title T   before the name
+		  --also N …  another one
+
+		Example:
+		  npm run -s cli -- greet Ada --loud
+		"
+	`);
 });

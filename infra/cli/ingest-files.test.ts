@@ -36,7 +36,7 @@ test("a file that cannot be a document says why", async () => {
 		"blank.txt": " \n\t\n",
 		"large.txt": new Uint8Array(4 * 1024 * 1024 + 1).fill(0x61),
 		// Small enough as a file, too large once its line ends are escaped.
-		"lines.txt": "\n".repeat(3 * 1024 * 1024) + "end",
+		"lines.txt": `${"\n".repeat(3 * 1024 * 1024)}end`,
 	});
 	const { files } = await findFiles(folder);
 	const loaded = await Promise.all(files.map(loadFile));
@@ -66,5 +66,10 @@ test("the report counts, names what is broken, and draws a bar as wide as the te
 			]),
 			bar(1.5, 3, "a/very/long/name/that/does/not/fit.md", 50),
 		].join(""),
-	).toMatchInlineSnapshot();
+	).toMatchInlineSnapshot(`
+		"3 taken in, 1 unchanged, 2 failed · 1 passage · 1.2 s
+		  a.md           empty
+		  long/name.txt  not valid UTF-8
+		[████████████░░░░░░░░░░░░] 1/3 a/very/long/name/…"
+	`);
 });

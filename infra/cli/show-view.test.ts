@@ -87,7 +87,32 @@ const takeover: Step[] = [
 
 test("a timeline names gaps, lost attempts, takeovers and withdrawn text, and hides what people wrote", () => {
 	const shown = timeline(logOf(takeover), { unredacted: false, paint: plain, now: BEGIN + 5_125 });
-	expect(shown).toMatchInlineSnapshot();
+	expect(shown).toMatchInlineSnapshot(`
+		"r_aaaaaaaaaaaaaaaaaaaaaaaaaa
+		tenant acme · session s_aaaaaaaaaaaaaaaaaaaaaaaaaa · trace 11111111111111111111111111111111 · began 2026-01-02T03:04:05.000Z
+
+		  1  @40  +0 ms  gateway → session · by gateway-1
+		      #1 request.accepted  feature=chat config_sha=00000000… principal=[personal] roles=[] input=[personal] fingerprint=ffffffff… door=http deadline_ms=60000
+
+		  2  @41  +5 ms  inference → stream · answers #1 · attempt 1 · by inference-2
+		      #2 inference.attempt_started  attempt=1 provider=local model=m
+
+		  3  @42  +25 ms  inference → stream · answers #1 · attempt 1 · by inference-2
+		      #3 output_text.delta  text=[personal]
+
+		⋯ 2.10 s without an entry
+
+		  4  @43  +2.13 s  inference → stream · answers #1 · attempt 2 · by inference-3
+		      ! takeover: inference-2 did not finish its answer to #1
+		      ! attempt 1 was lost with its process
+		      ! text from #3 on is withdrawn: takeover
+		      #4 inference.attempt_ended  attempt=1 provider=local model=m outcome=lost cost_micros=7 estimated=true text=[personal] finish_reason=null tool_calls=[] error=null retry_after_ms=null
+		         tokens: {uncached_input 10, cache_read 0, cache_write 0, output 2, reasoning 0}
+		      #5 output_text.retracted  from_seq=3 reason=takeover
+
+		no end yet: inference is to act, last entry 3.00 s ago · 4 entries, 5 events
+		"
+	`);
 	expect(shown).not.toMatch(/secret plan|Half|anna/);
 });
 
@@ -113,7 +138,13 @@ test("a timeline ends with the end of the request", () => {
 
 test("a tail shows a line per event, with its plain public fields", () => {
 	const lines = logOf(takeover).flatMap((entry) => tailLines(entry, { unredacted: false, paint: plain }));
-	expect(lines.join("\n")).toMatchInlineSnapshot();
+	expect(lines.join("\n")).toMatchInlineSnapshot(`
+		"03:04:05.000 r_aaaaaaaa #1    gateway       request.accepted          r_aaaaaaaaaaaaaaaaaaaaaaaaaa feature=chat config_sha=00000000… fingerprint=ffffffff… door=http deadline_ms=60000
+		03:04:05.005 r_aaaaaaaa #2    inference     inference.attempt_started attempt=1 provider=local model=m
+		03:04:05.025 r_aaaaaaaa #3    inference     output_text.delta
+		03:04:07.125 r_aaaaaaaa #4    inference     inference.attempt_ended   attempt=1 provider=local model=m outcome=lost cost_micros=7 estimated=true
+		03:04:07.125 r_aaaaaaaa #5    inference     output_text.retracted     from_seq=3 reason=takeover"
+	`);
 });
 
 test("a tail shows what people wrote when it is asked to, without what could steer the terminal", () => {

@@ -1,4 +1,4 @@
-import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
+import { countTokens } from "../../actors/orchestration/tokens.ts";
 import { chunk, type TextChunk } from "../../actors/retrieval/chunk.ts";
 import { serveThread } from "../search/thread.ts";
 

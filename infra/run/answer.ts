@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { CANCELLED } from "../../actors/actor.ts";
 import type { ActorName, Draft, Entry } from "../../schemas/entry.ts";
 import { isEnd } from "../../schemas/entry.ts";
@@ -88,6 +87,8 @@ export function openAnswer({ chain, actor, cause, attempt: firstAttempt }: Write
 	let text = "";
 	let sentAt = Number.NEGATIVE_INFINITY;
 	let sending: Promise<void> | undefined;
+	let leaving = false;
+	let wake = () => {};
 	/** A delta could not be written: the work fails with it. */
 	let failure: unknown;
 	const over = Promise.withResolvers<undefined>();
@@ -125,17 +126,31 @@ export function openAnswer({ chain, actor, cause, attempt: firstAttempt }: Write
 	async function pump(): Promise<void> {
 		while (text !== "" && !unwanted()) {
 			const wait = sentAt + DELTA_SPACING_MS - performance.now();
-			if (wait > 0) await sleep(wait);
+			if (wait > 0) await pause(wait);
+			// Another entry is about to take the text along.
+			if (leaving) return;
 			await put([], false, unwanted);
 			sentAt = performance.now();
 		}
 	}
 
-	/** Waits until no delta is on its way. */
+	/** Waits until no delta is on its way; text that still waits for its turn stays for the entry that comes now. */
 	async function settled(): Promise<void> {
+		leaving = true;
+		wake();
 		await sending;
+		leaving = false;
 		if (failure !== undefined) throw failure;
 	}
+
+	const pause = (ms: number): Promise<void> =>
+		new Promise((resolve) => {
+			const timer = setTimeout(resolve, ms);
+			wake = () => {
+				clearTimeout(timer);
+				resolve();
+			};
+		});
 
 	return {
 		delta(more) {

@@ -31,6 +31,15 @@ export function deciding<State>(decider: Decider<State>, { log, bundle, cacheSiz
 			.filter(isHeard)
 			.reduce((before, entry) => ({ state: decider.evolve(before.state, entry), position: entry.position }), folded);
 
+	/** For a poisoned request: its state, or nothing of it when folding is what brings the handler down. */
+	const foldWhatFolds = (entries: readonly Entry[]): Folded<State> => {
+		try {
+			return fold({ state: decider.initial, position: 0 }, entries);
+		} catch {
+			return { state: decider.initial, position: 0 };
+		}
+	};
+
 	const remember = (key: string, folded: Folded<State>) => {
 		cache.delete(key);
 		cache.set(key, folded);
@@ -66,9 +75,7 @@ export function deciding<State>(decider: Decider<State>, { log, bundle, cacheSiz
 			const tail = entries.at(-1);
 			// Nothing left of it, or ended: there is nothing to decide.
 			if (!tail || isEnd(tail)) return void cache.delete(key);
-			folded = poisoned
-				? { state: decider.initial, position: 0 }
-				: fold({ state: decider.initial, position: 0 }, entries);
+			folded = poisoned ? foldWhatFolds(entries) : fold({ state: decider.initial, position: 0 }, entries);
 			last = tail;
 		}
 		for (;;) {

@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TelemetryRecord } from "../../actors/telemetry/record.ts";
 import type { ActorName, Entry } from "../../schemas/entry.ts";
 import { connectBus } from "../bus/connect.ts";
 import { jetStreamLog } from "../bus/jetstream-log.ts";
@@ -27,6 +29,8 @@ export type App = AsyncDisposable & {
 	entries(tenant: string, request: string): Promise<Entry[]>;
 	/** Names of the processes that wrote as an actor for a request, in order. */
 	writers(tenant: string, request: string, actor: ActorName): Promise<string[]>;
+	/** The telemetry record of an ended request, when telemetry has written it. */
+	record(tenant: string, request: string): Promise<TelemetryRecord>;
 	/** SIGKILL; resolves when the process is gone. */
 	kill9(name: ProcessName): Promise<void>;
 	/** SIGKILL for every process at once, nats-server included. */
@@ -53,7 +57,13 @@ export async function startApp(env: Readonly<Record<string, string>> = {}): Prom
 
 	function begin(port: string) {
 		const { OPENAI_API_KEY: _, OPENAI_BASE_URL: __, NATS_URL: ___, ...inherited } = process.env;
-		const options = { THROUGHLINE_DATA: data, THROUGHLINE_PORT: port, THROUGHLINE_LOG_LEVEL: "info", ...env };
+		const options = {
+			THROUGHLINE_DATA: data,
+			THROUGHLINE_PORT: port,
+			THROUGHLINE_LOG_LEVEL: "info",
+			THROUGHLINE_DEMO: "off",
+			...env,
+		};
 		const started = spawn(process.execPath, [join(import.meta.dirname, "../main.ts")], {
 			env: { ...inherited, ...options },
 			stdio: ["ignore", "pipe", "pipe"],
@@ -87,7 +97,7 @@ export async function startApp(env: Readonly<Record<string, string>> = {}): Prom
 		return id;
 	};
 	const gone = async (id: number) => {
-		while (lifeOf(id)) await new Promise((resolve) => setTimeout(resolve, 10));
+		while (lifeOf(id)) await sleep(10);
 	};
 	const stop = async () => {
 		child.started.kill("SIGTERM");
@@ -124,6 +134,18 @@ export async function startApp(env: Readonly<Record<string, string>> = {}): Prom
 		entries,
 		async writers(tenant, request, actor) {
 			return (await entries(tenant, request)).flatMap((entry) => (entry.actor === actor ? [entry.writer] : []));
+		},
+		async record(tenant, request) {
+			const documents = openSqliteDocuments(join(data, "documents.db"));
+			try {
+				for (;;) {
+					const stored = await documents.get<TelemetryRecord>(tenant, "record", request);
+					if (stored) return stored.value;
+					await sleep(20);
+				}
+			} finally {
+				await documents.close();
+			}
 		},
 		kill9: async (name) => gone(await kill(name)),
 		async kill9Everything() {

@@ -20,7 +20,8 @@ export async function ask(
 		for await (const event of client.submit(body)) {
 			if (!isEvent(event)) continue;
 			events.push(event);
-			on(event, () => void client.cancel(event.request_id));
+			// The events say what came of it; its own answer may be overtaken by the end.
+			on(event, () => void client.cancel(event.request_id).catch(() => {}));
 		}
 		return events;
 	} finally {

@@ -40,7 +40,8 @@ export const toolFailed = event(
 		code: open(
 			z.enum(["unknown_tool", "forbidden", "invalid_arguments", "timeout", "failed", "unknown_outcome", "cancelled"]),
 		),
-		message: open(z.string()),
+		/** For the model; may quote its arguments. */
+		message: personal(z.string()),
 		/** Whether the effect can have happened: `not_run` never began, `unknown` began and nobody saw its end. */
 		outcome: open(z.enum(["not_run", "failed", "unknown"])),
 		took_ms: open(z.number()),
