@@ -43,7 +43,7 @@ try {
 			);
 		const serving = await serve(config, config.roles, logger);
 		stopWith(serving.stop);
-		process.send?.({ ready: serving.port ?? true });
+		process.send?.("ready");
 		logger.info({ roles: config.roles, port: serving.port }, "ready");
 	}
 } catch (problem) {

@@ -24,7 +24,11 @@ const RESTART_MS = { first: 50, most: 5_000 };
 const STEADY_MS = 10_000;
 const CHILD_STOP_MS = 8_000;
 
-type Child = { stop(): Promise<void>; ready: Promise<number | undefined>; signal(signal: NodeJS.Signals): void };
+type Child = {
+	stop(): Promise<void> /** Resolves at its first readiness; rejects when it ends by itself before. */;
+	ready: Promise<void>;
+	signal(signal: NodeJS.Signals): void;
+};
 
 /** Starts everything on this machine and restarts what dies; stops what it started. */
 export async function supervise(config: Config, logger: Logger): Promise<{ stop(): Promise<void> }> {
@@ -47,17 +51,21 @@ export async function supervise(config: Config, logger: Logger): Promise<{ stop(
 		env.NATS_URL = bus.url();
 		for (const child of children) child.signal("SIGTERM");
 	});
-	await Promise.all(children.map((child) => child.ready));
-	await welcome(config, port, Math.round(performance.now() - begin));
-	return {
-		async stop() {
-			const [gateway, ...actors] = children;
-			await gateway?.stop();
-			await Promise.all(actors.map((actor) => actor.stop()));
-			await bus?.stop();
-			lock[Symbol.dispose]();
-		},
+	const stop = async () => {
+		const [gateway, ...actors] = children;
+		await gateway?.stop();
+		await Promise.all(actors.map((actor) => actor.stop()));
+		await bus?.stop();
+		lock[Symbol.dispose]();
 	};
+	try {
+		await Promise.all(children.map((child) => child.ready));
+	} catch (problem) {
+		await stop();
+		throw problem;
+	}
+	await welcome(config, port, Math.round(performance.now() - begin));
+	return { stop };
 }
 
 type LocalBus = { url(): string; onMoved(handle: () => void): void; stop(): Promise<void> };
@@ -102,7 +110,8 @@ function keepRunning(
 	pidFolder: string,
 	logger: Logger,
 ): Child {
-	const ready = Promise.withResolvers<number | undefined>();
+	const ready = Promise.withResolvers<void>();
+	let wasReady = false;
 	let child: ChildProcess | undefined;
 	let stopped = false;
 	const running = (async () => {
@@ -116,14 +125,20 @@ function keepRunning(
 			});
 			child = started;
 			if (started.pid) await writeFile(join(pidFolder, name), `${started.pid}\n`);
-			started.on("message", (message: { ready?: number | true }) =>
-				ready.resolve(typeof message.ready === "number" ? message.ready : undefined),
-			);
+			started.on("message", () => {
+				wasReady = true;
+				ready.resolve();
+			});
 			const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
 				started.on("exit", (code, signal) => resolve([code, signal]));
 				started.on("error", () => resolve([null, null]));
 			});
 			if (stopped) return;
+			if (code !== null && code !== 0 && !wasReady) {
+				// It gave up by itself before it ever worked, and has said why: trying again would not help.
+				stopped = true;
+				return ready.reject(new Error(`${name} could not start; its last line says why`));
+			}
 			logger.warn({ name, code, signal }, "a process died, starting it again");
 			pause = performance.now() - startedAt > STEADY_MS ? RESTART_MS.first : Math.min(RESTART_MS.most, pause * 2);
 			await sleep(pause);

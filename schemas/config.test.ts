@@ -10,11 +10,13 @@ test("an empty environment gives the documented defaults", () => {
 		// Empty means the folder of this package, wherever the process was started.
 		config: "",
 		feature: "assistant",
+		demo: "on",
 		logLevel: "info",
 		requestsPerMinute: 600,
 		openRequests: 100,
 		slots: 256,
 		logMaxAge: 24,
+		name: "",
 		natsUrl: "",
 		openaiBaseUrl: "",
 		openaiKey: "",

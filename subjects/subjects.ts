@@ -73,6 +73,8 @@ export const pushedRequest = (tenant: string, request: string): string =>
 	`${PUSH_PREFIX}.${requestSubjects(tenant, request)}`;
 export const pushedSession = (tenant: string, session: string): string =>
 	`${PUSH_PREFIX}.log.*.*.${checked(tenant, "tenant")}.*.${checked(session, "session")}`;
+/** Every request of a tenant: for operators. */
+export const pushedTenant = (tenant: string): string => `${PUSH_PREFIX}.log.*.*.${checked(tenant, "tenant")}.>`;
 
 export type EntryAddress = Address & { audience: Audience };
 

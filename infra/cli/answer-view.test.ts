@@ -49,8 +49,6 @@ test("an answer shows its text, what was done for it, its sources and its cost",
 		]),
 	).toMatchInlineSnapshot(`
 		"
-		<quiet> accepted → retrieving
-
 		<quiet> searched: 6 passages: [1] guide.md › … › Limits, [2] 2.md, [3] 3.md, [4] 4.md, 2 more
 
 		<quiet> tool search runs

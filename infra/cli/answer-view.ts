@@ -121,8 +121,6 @@ export function openAnswerView({ live, elapsed }: { live: boolean; elapsed(): nu
 /** A line about an event that is no part of the text; nothing for those that a person need not see. */
 function noteOf(frame: Frame): string | undefined {
 	switch (frame.type) {
-		case "state.entered":
-			return `${frame.from} → ${frame.to}`;
 		case "retrieval.completed":
 			return searched(frame.documents);
 		case "tool.started":

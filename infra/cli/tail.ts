@@ -1,13 +1,10 @@
 import { decode } from "../../subjects/encoding.ts";
-import { LOG, PUSH_PREFIX } from "../../subjects/subjects.ts";
+import { PUSH_PREFIX, pushedTenant } from "../../subjects/subjects.ts";
 import { openBus } from "./bus.ts";
 import { command } from "./command.ts";
 import { readTenant, tenantOption } from "./stores.ts";
 import { tailLines } from "./tail-view.ts";
 import { painter, print, printError } from "./terminal.ts";
-
-/** Every entry of one tenant as it is republished, whatever its slot, audience, request and session. */
-const pushedTenant = (tenant: string): string => `${PUSH_PREFIX}.${LOG.replace(">", `*.*.${tenant}.>`)}`;
 
 export const tail = command({
 	name: "tail",

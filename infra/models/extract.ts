@@ -8,7 +8,7 @@ const mostQuotes = 4;
 /** From this many quotes on, a further one has to be nearly as good as the best. */
 const enoughQuotes = 2;
 /** Shares of the best score below which a sentence is beside the point: as one of the first two, and as a further one. */
-const related = 0.4;
+const related = 0.5;
 const close = 0.65;
 /** Share of the question's weight that makes a weaker sentence worth quoting, if none before it speaks about that part. */
 const newTopic = 0.2;

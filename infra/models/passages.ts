@@ -36,11 +36,15 @@ export function plain(markdown: string): string {
 	);
 }
 
+/** A paragraph that opens with so few words opens with its label: alone, it says nothing. */
+const LABEL_WORDS = 5;
+
 export function sentences(paragraph: string): string[] {
 	const whole: string[] = [];
 	for (const part of paragraph.split(sentenceEnd)) {
 		const last = whole.at(-1);
-		if (last !== undefined && abbreviation.test(last)) whole[whole.length - 1] = `${last} ${part}`;
+		const label = whole.length === 1 && (last?.split(" ").length ?? 0) <= LABEL_WORDS;
+		if (last !== undefined && (label || abbreviation.test(last))) whole[whole.length - 1] = `${last} ${part}`;
 		else whole.push(part);
 	}
 	return whole.map((sentence) => sentence.trim()).filter(Boolean);
