@@ -41,6 +41,7 @@ export async function supervise(config: Config, logger: Logger): Promise<{ stop(
 	const port = config.port || (await freePort());
 	const env: NodeJS.ProcessEnv = {
 		...process.env,
+		NODE_COMPILE_CACHE: join(cacheFolder, "compiled"),
 		THROUGHLINE_PORT: String(port),
 		THROUGHLINE_DATA: config.data,
 		NATS_URL: bus ? bus.url() : config.natsUrl,

@@ -51,12 +51,13 @@ afterAll(async () => {
 });
 afterEach(() => provider.reset());
 
-async function evidenceOf(tenant: string, events: Transcript): Promise<DataOf<"retrieval.completed">["documents"]> {
+async function retrieved(tenant: string, events: Transcript): Promise<DataOf<"retrieval.completed">> {
 	const entries = await app.entries(tenant, endOf(events).request_id);
 	const found = entries.flatMap((entry) => entry.events).find((event) => event.type === "retrieval.completed");
 	if (found?.type !== "retrieval.completed") throw new Error("a retrieval.completed is expected in the log");
-	return found.data.documents;
+	return found.data;
 }
+const evidenceOf = async (tenant: string, events: Transcript) => (await retrieved(tenant, events)).documents;
 
 describe("documents", () => {
 	test("both tenants find their own text under the same name, by words and by meaning", async () => {
@@ -64,14 +65,21 @@ describe("documents", () => {
 			["owner", "MAGNOLIA-4471", "TULIP"],
 			["stranger", "TULIP-9902", "MAGNOLIA"],
 		] as const) {
+			await provider.script({ default: { text: `The vault opens with the words ${mine} [1].` } });
 			const events = await asked(caller, "Which words open the vault of the company?");
 			const found = await evidenceOf(callers[caller].tenant, events);
 			expect(found[0]?.text).toContain(mine);
 			expect(Object.keys(found[0]?.ranks ?? {})).toEqual(expect.arrayContaining(["lexical", "vector"]));
 			expect(JSON.stringify(await app.entries(callers[caller].tenant, endOf(events).request_id))).not.toContain(theirs);
 			const cited = events.filter(({ type }) => type === "citation.added");
-			expect(cited).toMatchObject([{ n: 1, verified: true, quote: expect.stringContaining(mine) }]);
+			expect(cited).toMatchObject([{ n: 1, verified: true, document_id: documentId("handbook.md") }]);
 		}
+	});
+
+	test("a model that claims the other tenant's words finds no passage that backs them", async () => {
+		await provider.script({ default: { text: "Orchids are watered on Thursdays by the gardener [1]." } });
+		const events = await asked("owner", "Which words open the vault of the company?");
+		expect(events.filter(({ type }) => type === "citation.added")).toMatchObject([{ n: 1, verified: false }]);
 	});
 
 	for (const [name, question] of Object.entries({
@@ -79,16 +87,14 @@ describe("documents", () => {
 		"by its meaning": "When do the flowers in the glasshouse get their water?",
 	})) {
 		test(`[§8] asking for what only the other tenant has, ${name}, finds nothing of it`, async () => {
-			const inside = await evidenceOf("globex", await asked("stranger", question));
-			expect(inside.map(({ document_id }) => document_id)).toContain(documentId("greenhouse.md"));
-			const events = await asked("owner", question);
-			for (const { document_id, text } of await evidenceOf("acme", events)) {
-				expect(document_id).toBe(documentId("handbook.md"));
-				expect(text).toContain("MAGNOLIA");
-			}
-			expect(events.filter(({ type }) => type === "citation.added").map(({ quote }) => quote)).not.toContainEqual(
-				expect.stringContaining("Orchids"),
-			);
+			const candidates = async (caller: CallerName) => {
+				const { documents, dropped } = await retrieved(callers[caller].tenant, await asked(caller, question));
+				return [...documents, ...dropped].map(({ chunk_id }) => chunk_id);
+			};
+			const greenhouse = expect.stringContaining(documentId("greenhouse.md"));
+			expect(await candidates("stranger")).toContainEqual(greenhouse);
+			// The nearest of what it has may be named, and that is its own.
+			for (const id of await candidates("owner")) expect(id).toContain(documentId("handbook.md"));
 		});
 	}
 
