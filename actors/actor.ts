@@ -55,7 +55,7 @@ export type Worker<Type extends EventType, Ports> = {
 	abandon(ask: Ask<Type>, prior: readonly Entry[], reason: string): Answer;
 };
 
-/** Sees every entry, appends nothing; idempotent by request and seq. */
+/** Hears the entries that its consumer filters, appends nothing; idempotent by request and seq. */
 export type Observer = { shape: "observer"; name: ActorName; observe(entry: Entry): Promise<void> };
 
 export const CANCELLED = "cancelled";

@@ -42,6 +42,7 @@ const PING_MS = 10_000;
 const MAX_TRIES = 5;
 const NOT_NOW = ["log_unavailable", "unavailable"];
 const UNAUTHORIZED = 4001;
+const encoder = new TextEncoder();
 
 type Pending = { frame: UpFrame; resolve(reply: Reply): void; reject(problem: ClientError): void };
 
@@ -57,10 +58,19 @@ export function connect({ url, token, onConnection }: ClientOptions): Client {
 	let ready = false;
 	let closed: ClientError | undefined;
 	let heard = true;
+	/** What the server takes; over twice that it cuts the socket without a word, and the frame would be sent again for ever. */
+	let frameBytes = Number.POSITIVE_INFINITY;
 	let again: ReturnType<typeof setTimeout> | undefined;
 
 	const send = (frame: UpFrame) => {
-		if (ready) socket?.send(JSON.stringify(frame));
+		if (!ready) return;
+		const text = JSON.stringify(frame);
+		const bytes = encoder.encode(text).length;
+		if (bytes <= frameBytes || !("id" in frame)) socket?.send(text);
+		else {
+			const message = `a frame is expected to have at most ${frameBytes} bytes, this one has ${bytes}`;
+			refused({ type: "error", id: frame.id, code: "body_too_large", message });
+		}
 	};
 
 	function dial(): void {
@@ -93,9 +103,10 @@ export function connect({ url, token, onConnection }: ClientOptions): Client {
 	}
 
 	function take(frame: DownFrame | ClientEvent): void {
-		if (frame.type === "ready") {
+		if (isReady(frame)) {
 			ready = true;
 			failures = 0;
+			frameBytes = frame.limits.frame_bytes;
 			onConnection?.("made");
 			for (const following of streams.values()) send(following.opening());
 			for (const { frame } of commands.values()) send(frame);
@@ -192,6 +203,7 @@ export function connect({ url, token, onConnection }: ClientOptions): Client {
 }
 
 type Down = DownFrame | ClientEvent;
+const isReady = (frame: Down): frame is Extract<DownFrame, { type: "ready" }> => frame.type === "ready";
 const isReply = (frame: Down): frame is Reply => frame.type === "reply";
 const isProblem = (frame: Down): frame is Extract<DownFrame, { type: "error" }> => frame.type === "error";
 

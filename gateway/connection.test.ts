@@ -390,7 +390,7 @@ test("[P18] frames that are wrong get one error each, with their id where they h
 	const hand = await gateway().open();
 	const wrong: [string, RegExp, string | undefined][] = [
 		["{", /broken JSON/, undefined],
-		["[]", /an object, got a list of 0/, undefined],
+		["[]", /one JSON object, got \[\]/, undefined],
 		['{"type":"nope","id":"9"}', /"type" is expected to be one of .*"submit".*, got a string \("nope"\)/, "9"],
 		['{"type":"submit","id":"8"}', /"input" is expected/, "8"],
 		['{"type":"submit","id":"7","input":"x","more":1}', /unknown field "more"/, "7"],

@@ -20,8 +20,10 @@ export function readFrame(text: string): Read {
 				`a frame is expected to have at most ${MAX_FRAME_BYTES} bytes, got ${bytes}`,
 			),
 		};
-	if (value === undefined)
-		return { id, fault: new CodedError("invalid_body", "a frame is expected to be one JSON object, got broken JSON") };
+	if (typeof value !== "object" || value === null || Array.isArray(value)) {
+		const got = value === undefined ? "broken JSON" : text.slice(0, 40);
+		return { id, fault: new CodedError("invalid_body", `a frame is expected to be one JSON object, got ${got}`) };
+	}
 	const parsed = upFrame.safeParse(value);
 	if (parsed.success) return { frame: parsed.data };
 	return { id, fault: new CodedError("invalid_body", `${explain(parsed.error, value)}. See PROTOCOL.md.`) };

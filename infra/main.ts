@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
-import { readConfig } from "../schemas/config.ts";
+import { type Config, readConfig } from "../schemas/config.ts";
 import { openLogger } from "./log.ts";
 import { cacheFolder } from "./paths.ts";
 
@@ -11,10 +11,19 @@ const STOP_MS = 10_000;
 // Compiled code is kept, for this process and those that it starts: they start faster and hold less memory.
 enableCompileCache(join(cacheFolder, "compiled"));
 
-const config = readConfig(process.env);
-await mkdir(config.data, { recursive: true });
+const config = optionsOrEnd();
 const supervised = config.roles.length === 0;
 const logger = openLogger(config.logLevel, supervised ? "supervisor" : config.name || config.roles.join("+"));
+
+/** Wrong options are for a person to read: no stack. */
+function optionsOrEnd(): Config {
+	try {
+		return readConfig(process.env);
+	} catch (problem) {
+		openLogger("info", "start").fatal(problem instanceof Error ? problem.message : String(problem));
+		process.exit(1);
+	}
+}
 
 /** Ends in order at the first signal, at once at the second, and when the supervisor of this process has died. */
 function stopWith(stop: () => Promise<void>): void {
@@ -37,6 +46,7 @@ function stopWith(stop: () => Promise<void>): void {
 }
 
 try {
+	await mkdir(config.data, { recursive: true });
 	if (supervised) {
 		const { supervise } = await import("./supervise.ts");
 		const supervisor = await supervise(config, logger);

@@ -58,7 +58,8 @@ export const streams = (logMaxAgeHours: number): StreamDeclaration[] => [
 /** Exceeds the slots of all processes together (L7). */
 const MAX_ACK_PENDING = 20_000;
 
-const filterOf = (actor: ActorName): string => (actor === "telemetry" ? LOG : audienceSubjects(actor));
+/** Telemetry hears the ends: it reads a request's log once, when that is whole, instead of every delta by itself. */
+const filterOf = (actor: ActorName): string => audienceSubjects(actor === "telemetry" ? "session" : actor);
 
 export const consumers: readonly ConsumerDeclaration[] = [
 	...actorNames.map((name) => ({

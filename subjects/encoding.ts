@@ -44,13 +44,10 @@ export function stamp(draft: Draft, after: Entry | Start, { id, writer, at }: St
 	};
 }
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /** The message's bytes; position and audience are not in them, since subject and stream say both. */
 export function encode(entry: Entry): Uint8Array {
 	const { position: _, audience: __, ...written } = entry;
-	const bytes = encoder.encode(JSON.stringify(written));
+	const bytes = Buffer.from(JSON.stringify(written));
 	if (bytes.length > MAX_ENTRY_BYTES) {
 		const types = entry.events.map((event) => event.type).join(", ");
 		throw new CodedError(
@@ -61,10 +58,13 @@ export function encode(entry: Entry): Uint8Array {
 	return bytes;
 }
 
+const textOf = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+	Buffer.from(buffer, byteOffset, byteLength).toString();
+
 /** Reads a message of the log; the tenant of the subject and of the entry must be the same. */
 export function decode(subject: string, position: number, bytes: Uint8Array): Entry {
 	const { audience, tenant, request } = parseEntrySubject(subject);
-	const written: Omit<Entry, "position" | "audience"> = JSON.parse(decoder.decode(bytes));
+	const written: Omit<Entry, "position" | "audience"> = JSON.parse(textOf(bytes));
 	if (written.v !== WIRE_VERSION)
 		throw new Error(`an entry of version ${WIRE_VERSION} is expected at ${subject}, got ${written.v}`);
 	if (written.tenant !== tenant || written.request !== request) {

@@ -84,6 +84,25 @@ export function logContract(name: string, open: () => Promise<LogUnderTest & Asy
 			expect(heard).toEqual([0, 0, positions[1], positions[2], positions[2], positions[2]]);
 		});
 
+		test("[L11] a cold decider gets what it heard by following the links, without the deltas between", async () => {
+			const { log, other } = logs();
+			const to = address();
+			let last = await appended(log.append(delta("1", "session", "gateway"), { address: to, trace }));
+			const heard: Entry[] = [];
+			for (const [text, audience, actor] of [
+				["2", "orchestration", "session"],
+				["3", "inference", "orchestration"],
+				["4", "stream", "inference"],
+				["5", "stream", "inference"],
+				["6", "orchestration", "inference"],
+			] as const) {
+				last = await appended(log.append(delta(text, audience, actor), last));
+				if (audience === "orchestration" || actor === "orchestration") heard.push(last);
+			}
+			expect(await other.heard(last)).toEqual(heard.slice(0, -1));
+			expect(await other.heard(heard[0] ?? last)).toEqual([]);
+		});
+
 		test("[L3] of many writers at one position exactly one wins, the others learn what they missed", async () => {
 			const { log, other } = logs();
 			const to = address();

@@ -20,6 +20,11 @@ export type Log = {
 	tail(tenant: string, request: string): Promise<Entry | undefined>;
 	/** All entries after `position`, gapless up to the tail (L11). Empty for a log whose first entry is gone when read from 0. */
 	read(address: Address, position: number): Promise<Entry[]>;
+	/**
+	 * Everything that orchestration wrote or heard before an entry, by following `heard` (L2): a few literal reads, where
+	 * `read` would fetch deltas too. Nothing when a link of the chain has expired.
+	 */
+	heard(entry: Entry): Promise<Entry[] | undefined>;
 	/** Live entries of a request or of a session, at most once: readers splice with `read` (G2). */
 	follow(
 		what: { tenant: string; request: string } | { tenant: string; session: string },

@@ -134,6 +134,7 @@ function closing(
 			? null
 			: (last?.error ?? { kind: "budget", message: `${rows.length} attempts were made and none is left` }),
 		retry_after_ms: null,
+		first_text_at: null,
 		attempts: rows,
 	};
 	// What was to stand before an attempt that is not made any more; its own end is the one given here.
@@ -152,6 +153,7 @@ async function* call(
 	signal: AbortSignal,
 ): AsyncGenerator<readonly EventDraft[], Ended, Entry | undefined> {
 	let text = "";
+	let first_text_at: number | null = null;
 	let end: Extract<ProviderPiece, { type: "end" }> | undefined;
 	let error: ProviderError | undefined;
 	const deadline = new AbortController();
@@ -169,6 +171,7 @@ async function* call(
 		for await (const piece of provider.stream(toCall, ports.limits, AbortSignal.any([signal, deadline.signal]))) {
 			if (piece.type === "end") end = piece;
 			else {
+				first_text_at ??= ports.now();
 				text += piece.text;
 				yield [{ type: "output_text.delta", data: { text: piece.text } }];
 			}
@@ -199,6 +202,7 @@ async function* call(
 				? { kind: "deadline", message: "the request's time was over" }
 				: { kind: error?.kind ?? "cut", message: error?.message ?? "the stream ended without an end" },
 		retry_after_ms: error?.retryAfterMs ?? null,
+		first_text_at,
 	};
 }
 
@@ -261,5 +265,6 @@ function lostAttempt(asked: Requested, prior: readonly Entry[], output: number):
 		tool_calls: [],
 		error: { kind: "lost", message: "the process that made this attempt died" },
 		retry_after_ms: null,
+		first_text_at: null,
 	};
 }

@@ -10,6 +10,7 @@ const ending: Ending = {
 	said: "Good",
 	attempts: [],
 	started: true,
+	trace: undefined,
 };
 const textOf = (how: Partial<Ending>) =>
 	end({ ...ending, ...how }, 9).events.flatMap((event) => (event.type === "output_text.done" ? [event.data.text] : []));

@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import type { DataOf, EventDraft } from "../../schemas/events/all.ts";
 import type { AttemptRow } from "../../schemas/events/inference.ts";
-import type { Check, Status } from "../../schemas/events/output.ts";
+import type { Check, Status, Trace } from "../../schemas/events/output.ts";
 import type { State as StateName } from "../../schemas/events/request.ts";
 import type { Decision } from "../actor.ts";
 import type { Live } from "./state.ts";
+import { degraded } from "./trace.ts";
 import { usageOf } from "./usage.ts";
 
 /** What a state brings to the end of its request. */
@@ -17,6 +18,8 @@ export type Standing = {
 	attempts: readonly AttemptRow[];
 	/** `message.started` is in the log already. */
 	started: boolean;
+	/** Absent for a request that was never loaded. */
+	trace: Trace | undefined;
 };
 
 /** How a request ends; what is absent did not happen. */
@@ -38,9 +41,9 @@ export function standing(state: Live): Standing {
 	switch (state.name) {
 		case "accepted":
 		case "rejected":
-			return { from: "accepted", said: "", attempts: [], started: false };
+			return { from: "accepted", said: "", attempts: [], started: false, trace: undefined };
 		case "classifying":
-			return { from: "accepted", said: "", attempts: state.attempts, started: false };
+			return { ...spoken(state), from: "accepted", started: false };
 		case "assembling":
 			return { ...spoken(state), from: state.from };
 		case "ingesting":
@@ -49,14 +52,19 @@ export function standing(state: Live): Standing {
 		case "validating":
 			return { ...spoken(state), from: "inferring" };
 		case "inferring":
-			return { from: "inferring", said: null, attempts: [...state.attempts, state.lost], started: true };
+			return { ...spoken(state), from: "inferring", said: null, attempts: [...state.attempts, state.lost] };
 		case "retrieving":
 		case "calling_tools":
 			return { ...spoken(state), from: state.name };
 	}
 }
 
-const spoken = ({ said, attempts }: Extract<Live, { said: string }>) => ({ said, attempts, started: true });
+const spoken = ({ said, attempts, trace }: Extract<Live, { said: string }>) => ({
+	said,
+	attempts,
+	trace,
+	started: true,
+});
 
 /** How an end that nobody wanted is called: with text on the screen it is an answer that is not whole. */
 export const brokenStatus = ({ said }: Standing): Status => (said === "" ? "failed" : "incomplete");
@@ -83,6 +91,8 @@ export function end(ending: Ending, seq: number): Decision {
 		events.push({ type: "validation.completed", data: { checks: [...checks], verdict, release_mode: "stream" } });
 	}
 	events.push({ type: "state.entered", data: { from, to: "ended" } });
+	const { trace, degradation } = ending;
+	if (trace) events.push({ type: "trace.recorded", data: degradation ? degraded(trace, degradation) : trace });
 	events.push({ type: "usage.completed", data: usageOf(attempts, status !== "completed" && status !== "refused") });
 	const final_seq = seq + events.length;
 	const text_sha256 = text === null ? null : sha256(text);

@@ -49,6 +49,7 @@ test.each([
 			{ type: "output_text.delta", data: { text: words } },
 			{ type: "output_text.done" },
 			{ type: "state.entered", data: { from: "retrieving", to: "ended" } },
+			{ type: "trace.recorded" },
 			{ type: "usage.completed", data: { attempts: [] } },
 			{ type: "message.completed", data: { status: "incomplete", finish_reason: "degraded" } },
 		],

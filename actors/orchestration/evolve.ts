@@ -14,11 +14,20 @@ import {
 	type Stop,
 	type ToolResult,
 } from "./state.ts";
+import { begun, traced } from "./trace.ts";
 
 /** Folds one entry that orchestration heard or wrote. An event that the state does not expect changes nothing: late and repeated ones are ordinary. */
 export function evolve(state: State, entry: Entry): State {
-	return entry.events.reduce((before, event) => evolveEvent(before, event, entry), state);
+	return entry.events.reduce((before, event) => {
+		const after = evolveEvent(before, event, entry);
+		// An event that the state did not expect leaves no trace, but a degradation changes nothing else.
+		const counts = after !== before || event.type === "degradation.applied";
+		return counts && "trace" in after ? withTrace(after, traced(after.trace, event, entry)) : after;
+	}, state);
 }
+
+const withTrace = <S extends Course>(state: S, trace: Course["trace"]): S =>
+	trace === state.trace ? state : { ...state, trace };
 
 function evolveEvent(state: State, event: AnyEvent, entry: Entry): State {
 	if (state.name === "ended") return state;
@@ -84,15 +93,17 @@ const loaded = (stop: Stop | undefined, data: DataOf<"session.loaded">): State =
 	said: "",
 	speaksFrom: 0,
 	attempts: [],
+	trace: begun(data),
 });
 
-const courseOf = ({ loaded, stop, grace, said, speaksFrom, attempts }: Course): Course => ({
+const courseOf = ({ loaded, stop, grace, said, speaksFrom, attempts, trace }: Course): Course => ({
 	loaded,
 	stop,
 	grace,
 	said,
 	speaksFrom,
 	attempts,
+	trace,
 });
 const routedOf = (state: Routed): Routed => ({
 	...courseOf(state),

@@ -90,6 +90,7 @@ test("[O3] an answer that passes ends the request: accounting and completion las
 			{ type: "output_text.done", data: { text: "Good morning to you.", text_sha256: sha256("Good morning to you.") } },
 			{ type: "validation.completed", data: { verdict: "pass", release_mode: "stream" } },
 			{ type: "state.entered", data: { from: "inferring", to: "ended" } },
+			{ type: "trace.recorded" },
 			{ type: "usage.completed", data: { partial: false, estimated: false } },
 			{
 				type: "message.completed",
@@ -97,7 +98,7 @@ test("[O3] an answer that passes ends the request: accounting and completion las
 					status: "completed",
 					finish_reason: "stop",
 					text_sha256: sha256("Good morning to you."),
-					final_seq: 13,
+					final_seq: 14,
 				},
 			},
 		],
@@ -148,8 +149,9 @@ test("[O6] the route refuse ends without a call of anybody", () => {
 			{ type: "output_text.delta", data: { text: desk.notices.refused } },
 			{ type: "output_text.done" },
 			{ type: "state.entered", data: { from: "accepted", to: "ended" } },
+			{ type: "trace.recorded" },
 			{ type: "usage.completed", data: { attempts: [], partial: false } },
-			{ type: "message.completed", data: { status: "refused", finish_reason: "refused", final_seq: 9 } },
+			{ type: "message.completed", data: { status: "refused", finish_reason: "refused", final_seq: 10 } },
 		],
 	});
 });
@@ -193,6 +195,7 @@ test("[O18] one failed check retracts the text of every model call", () => {
 			{ type: "output_text.done" },
 			{ type: "validation.completed", data: { verdict: "block" } },
 			{ type: "state.entered" },
+			{ type: "trace.recorded" },
 			{ type: "usage.completed", data: { partial: true } },
 			{ type: "message.completed", data: { status: "failed", finish_reason: "error" } },
 		],
@@ -268,6 +271,7 @@ test("[O22] a poisoned request ends with the attempts and the text that the stat
 		"request.error",
 		"output_text.done",
 		"state.entered",
+		"trace.recorded",
 		"usage.completed",
 		"message.completed",
 	]);

@@ -1,5 +1,6 @@
 import type { DataOf } from "../../schemas/events/all.ts";
 import type { AttemptRow, ToolCall } from "../../schemas/events/inference.ts";
+import type { Trace } from "../../schemas/events/output.ts";
 import type { Route } from "../../schemas/events/request.ts";
 import type { Evidence } from "../../schemas/events/retrieval.ts";
 
@@ -31,6 +32,7 @@ export type Course = {
 	/** Seq from which the model's text can begin; 0 before the first call. */
 	speaksFrom: number;
 	attempts: readonly AttemptRow[];
+	trace: Trace;
 };
 
 export type Routed = Course & {

@@ -28,6 +28,7 @@ test("[O14] a cancel before the session has answered waits for it, then ends the
 		events: [
 			{ type: "message.started" },
 			{ type: "state.entered", data: { from: "accepted", to: "ended" } },
+			{ type: "trace.recorded" },
 			{ type: "usage.completed", data: { attempts: [], partial: true } },
 			{
 				type: "message.completed",
@@ -102,6 +103,7 @@ test("[O15] a call that does not report in time leaves an estimate and no hash",
 		final: true,
 		events: [
 			{ type: "state.entered", data: { from: "inferring", to: "ended" } },
+			{ type: "trace.recorded" },
 			{ type: "usage.completed", data: { estimated: true, partial: true, attempts: [{ outcome: "lost" }] } },
 			{ type: "message.completed", data: { status: "cancelled", text_sha256: null } },
 		],

@@ -19,7 +19,6 @@ type Row = Record<EventType, Expected>;
 const unheard = {
 	"request.accepted": "same",
 	"state.entered": "same",
-	"degradation.applied": "same",
 	"retrieval.started": "same",
 	"ingest.progress": "same",
 	"inference.attempt_started": "same",
@@ -30,6 +29,7 @@ const unheard = {
 	"output_text.retracted": "same",
 	"citation.added": "same",
 	"validation.completed": "same",
+	"trace.recorded": "same",
 	"usage.completed": "same",
 } as const;
 const opening = { "session.loaded": "same", "request.error": "same", "route.decided": "same" } as const;
@@ -42,8 +42,9 @@ const early = {
 	"timer.fired": "noted",
 	"timer.requested": "same",
 	"message.completed": "ended",
+	"degradation.applied": "same",
 } as const;
-const stops = { ...early, "timer.requested": "noted" } as const;
+const stops = { ...early, "timer.requested": "noted", "degradation.applied": "noted" } as const;
 
 const table: Record<Name, Row> = {
 	accepted: {
@@ -144,6 +145,7 @@ const table: Record<Name, Row> = {
 		"cancel.requested": "same",
 		"timer.fired": "same",
 		"timer.requested": "same",
+		"degradation.applied": "same",
 		"message.completed": "same",
 	},
 };

@@ -49,7 +49,7 @@ async function load({ data, entry }: Ask<"request.accepted">, ports: SessionPort
 		{
 			type: "session.loaded",
 			data: {
-				accepted: { ...accepted, deadline_at },
+				accepted: { ...accepted, accepted_at: entry.at, deadline_at },
 				window: held?.window ?? kept.window,
 				dropped_turns: held?.dropped ?? kept.dropped + opening.older,
 				version: opening.version,

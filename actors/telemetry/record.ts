@@ -1,29 +1,23 @@
 import { type Entry, isEnd } from "../../schemas/entry.ts";
 import type { DataOf, EventType } from "../../schemas/events/all.ts";
-import type { Usage } from "../../schemas/events/output.ts";
+import type { Trace, Usage } from "../../schemas/events/output.ts";
 
 /** What is known of a request after its end, in every outcome (§9). Holds no text that anybody wrote. */
-export type TelemetryRecord = {
+export type TelemetryRecord = Trace & {
 	request_id: string;
 	tenant: string;
 	session_id: string;
+	/** W3C `traceparent`. */
 	trace: string;
-	at: number;
-	feature: string;
-	config_sha: string;
-	prompt_version: string | null;
-	route: string | null;
+	/** Of the last attempt; null when no model was asked. */
 	provider: string | null;
 	model: string | null;
 	status: string;
 	finish_reason: string;
 	error: string | null;
-	retrieval: { documents: string[]; rerank_scores: number[]; took_ms: number } | null;
-	tool_calls: { name: string; status: string; took_ms: number }[];
-	degradations: string[];
-	/** Milliseconds from admission to the first visible delta in the log; null when there was none. */
+	/** Milliseconds from admission to the first text of a model; null when there was none. */
 	ttft_ms: number | null;
-	/** Milliseconds per output token after the first delta; null for answers of one delta. */
+	/** Milliseconds per output token after the first; null for answers of one token. */
 	tpot_ms: number | null;
 	total_ms: number;
 	usage: Usage;
@@ -33,63 +27,56 @@ export type TelemetryRecord = {
 	entries: number;
 };
 
-/** Folds the whole log of an ended request; nothing as long as it has no end or its beginning is gone. */
-export function recordOf(entries: readonly Entry[]): TelemetryRecord | undefined {
-	const first = entries[0];
-	const last = entries.at(-1);
-	if (!first || !last || first.index !== 1 || !isEnd(last)) return undefined;
-	const events = entries.flatMap((entry) => entry.events);
+/** The record that the end of a request gives; nothing for an entry that is no end. `trace` stands in for one that the end does not have. */
+export function recordOf(end: Entry, trace: Trace | undefined): TelemetryRecord | undefined {
 	const find = <T extends EventType>(type: T): DataOf<T> | undefined => {
-		const data: unknown = events.find((event) => event.type === type)?.data;
+		const data: unknown = end.events.find((event) => event.type === type)?.data;
 		return data as DataOf<T> | undefined;
 	};
-	const accepted = find("request.accepted");
+	const known = find("trace.recorded") ?? trace;
 	const usage = find("usage.completed");
-	const end = find("message.completed");
-	if (!accepted || !usage || !end) return undefined;
-	const retrieved = find("retrieval.completed");
-	const deltas = entries.filter((entry) => entry.events.some(({ type }) => type === "output_text.delta"));
-	const [firstDelta, lastDelta] = [deltas[0], deltas.at(-1)];
+	const completed = find("message.completed");
+	if (!isEnd(end) || !known || !usage || !completed) return undefined;
+	const { accepted_at, first_text_at, last_text_at } = known;
 	const answering = usage.attempts.at(-1);
-	const spread = firstDelta && lastDelta && deltas.length > 1 ? lastDelta.at - firstDelta.at : undefined;
+	const spread =
+		first_text_at !== null && last_text_at !== null && usage.output_tokens > 1
+			? last_text_at - first_text_at
+			: undefined;
 	return {
-		request_id: first.request,
-		tenant: first.tenant,
-		session_id: first.session,
-		trace: first.trace,
-		at: first.at,
-		feature: accepted.feature,
-		config_sha: accepted.config_sha,
-		prompt_version: find("inference.requested")?.prompt_version ?? null,
-		route: find("route.decided")?.route ?? null,
+		...known,
+		request_id: end.request,
+		tenant: end.tenant,
+		session_id: end.session,
+		trace: end.trace,
 		provider: answering?.provider ?? null,
 		model: answering?.model ?? null,
-		status: end.status,
-		finish_reason: end.finish_reason,
+		status: completed.status,
+		finish_reason: completed.finish_reason,
 		error: find("request.error")?.code ?? null,
-		retrieval: retrieved
-			? {
-					documents: retrieved.documents.map(({ chunk_id }) => chunk_id),
-					rerank_scores: retrieved.documents.map(({ rerank_score }) => rerank_score),
-					took_ms: retrieved.took_ms,
-				}
-			: null,
-		tool_calls: events.flatMap((event) => {
-			if (event.type === "tool.completed")
-				return [{ name: event.data.name, status: "ok", took_ms: event.data.took_ms }];
-			if (event.type === "tool.failed")
-				return [{ name: event.data.name, status: event.data.code, took_ms: event.data.took_ms }];
-			return [];
-		}),
-		degradations: events.flatMap((event) =>
-			event.type === "degradation.applied" ? [`${event.data.mode}: ${event.data.from} → ${event.data.to}`] : [],
-		),
-		ttft_ms: firstDelta ? firstDelta.at - first.at : null,
-		tpot_ms: spread !== undefined && usage.output_tokens > 1 ? spread / (usage.output_tokens - 1) : null,
-		total_ms: last.at - first.at,
+		ttft_ms: first_text_at === null ? null : first_text_at - accepted_at,
+		tpot_ms: spread === undefined ? null : spread / (usage.output_tokens - 1),
+		total_ms: end.at - accepted_at,
 		usage,
 		lost_attempts: usage.attempts.filter(({ outcome }) => outcome === "lost").length,
 		failed_attempts: usage.attempts.filter(({ outcome }) => outcome === "failed").length,
-		entries: entries.length,
+		entries: end.index,
 	};
+}
+
+/** The trace of a request that ended before its session was loaded: what its first entry says. */
+export function unloadedTrace(first: Entry | undefined): Trace | undefined {
+	const accepted = first?.events.find((event) => event.type === "request.accepted");
+	if (!first || accepted?.type !== "request.accepted") return undefined;
+	const { feature, config_sha } = accepted.data;
+	const nothing = {
+		route: null,
+		prompt_version: null,
+		retrieval: null,
+		tools: [],
+		degradations: [],
+		first_text_at: null,
+		last_text_at: null,
+	};
+	return { feature, config_sha, ...nothing, accepted_at: first.at };
 }

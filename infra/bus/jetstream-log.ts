@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Msg } from "nats";
 import type { Address, Entry } from "../../schemas/entry.ts";
 import { LOG_STREAM } from "../../subjects/catalog.ts";
@@ -13,6 +13,8 @@ const WRONG_LAST_SEQUENCE_CONSTANT = 10164;
 /** The stream is at its limit (`discard: new`). */
 const STREAM_FULL = [10077, 10047, 10023];
 
+const NOT_FOUND = 404;
+
 const DIRECT_GET = `$JS.API.DIRECT.GET.${LOG_STREAM}`;
 const BATCH = 1_024;
 const READ_TRIES = 20;
@@ -24,6 +26,12 @@ export type JetStreamLogOptions = {
 	/** Milliseconds that a call waits for a broker that is away. */
 	patienceMs: number;
 };
+
+/** An entry whose ack was lost and that a read found, with what others have appended behind it since. */
+type Settled = Entry & { behind?: readonly Entry[] };
+
+/** What an append learned by the way about entries behind its own; whoever appended has to look at it (L3: after any read). */
+export const behind = (appended: Settled): readonly Entry[] => appended.behind ?? [];
 
 type Published = { position: number } | "conflict";
 
@@ -88,13 +96,15 @@ export function jetStreamLog({ link, writer, patienceMs }: JetStreamLogOptions):
 
 	return {
 		async append(draft, after) {
-			const entry = stamp(draft, after, { id: randomBytes(12).toString("base64url"), writer, at: Date.now() });
+			const entry = stamp(draft, after, { id: randomUUID(), writer, at: Date.now() });
 			const bytes = encode(entry);
 			/** What stands after the expected position: our own entry, somebody else's, or nothing. */
-			const settle = async (): Promise<Entry | Conflict | undefined> => {
+			const settle = async (): Promise<Settled | Conflict | undefined> => {
 				const missed = await readOnce(isStart(after) ? after.address : after, entry.after);
-				const own = missed.find(({ id }) => id === entry.id);
-				if (own) return own;
+				const own = missed.findIndex(({ id }) => id === entry.id);
+				const found: Settled | undefined = missed[own];
+				const later = missed.slice(own + 1);
+				if (found) return later.length > 0 ? { ...found, behind: later } : found;
 				return missed.length > 0 ? { conflict: true, missed } : undefined;
 			};
 			let lost = false;
@@ -113,6 +123,16 @@ export function jetStreamLog({ link, writer, patienceMs }: JetStreamLogOptions):
 			});
 		},
 		read,
+		heard: (entry) =>
+			link.persist(patienceMs, async () => {
+				const chain: Entry[] = [];
+				for (let at = entry.heard; at > 0; at = chain[0]?.heard ?? 0) {
+					const message = await link.ask(DIRECT_GET, JSON.stringify({ seq: at }));
+					if ((message.headers?.code ?? 0) === NOT_FOUND) return undefined;
+					chain.unshift(entryOf(message));
+				}
+				return chain;
+			}),
 		tail: (tenant, request) => link.persist(patienceMs, async () => (await lastPerAudience(tenant, request)).at(-1)),
 		follow(what, on) {
 			const subject =

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createInbox, headers, type Msg, type NatsConnection } from "nats";
+import { createInbox, headers, type Msg, type MsgHdrs, type NatsConnection } from "nats";
 import { CodedError } from "../../schemas/errors.ts";
 
 /** The connection dropped, or the server did not answer: what was asked may have happened or not. */
@@ -25,18 +25,47 @@ const RETRY_MS = 50;
 /** Status codes that end a batch of direct gets: no (more) results, end of batch (ADR-31). */
 const NO_RESULTS = 404;
 const END_OF_BATCH = 204;
+/** Nobody has subscribed to the subject. */
+const NO_RESPONDERS = 503;
 
+/** A call that waits for messages under its own token. */
+type Waiting = { take(message: Msg): void; reject(problem: LinkLost): void; until: number };
+
+/** How often calls without an answer are looked for. */
+const SWEEP_MS = 250;
+
+/**
+ * Answers of all calls come on one subscription, told apart by a token. The client library's own `request` makes a timer
+ * and an error with its stack for every call, and waits for its whole time-out when the connection drops.
+ */
 export function openLink(connection: NatsConnection): Link {
-	const pending = new Set<(problem: LinkLost) => void>();
+	const waiting = new Map<string, Waiting>();
 	const reconnected = new Set<() => void>();
+	const inbox = createInbox();
+	let calls = 0;
 	let up = true;
+
+	connection.subscribe(`${inbox}.*`, {
+		callback: (problem, message) => {
+			if (!problem) waiting.get(message.subject.slice(inbox.length + 1))?.take(message);
+		},
+	});
+	// Calls are kept in the order in which their time runs out.
+	const sweeping = setInterval(() => {
+		const now = performance.now();
+		for (const [token, { until, reject }] of waiting) {
+			if (until > now) return;
+			waiting.delete(token);
+			reject(new LinkLost(`no answer from the broker within ${ANSWER_MS} ms`));
+		}
+	}, SWEEP_MS);
 
 	const drop = (reason: string) => {
 		up = false;
-		for (const reject of pending) reject(new LinkLost(reason));
-		pending.clear();
+		const lost = [...waiting.values()];
+		waiting.clear();
+		for (const { reject } of lost) reject(new LinkLost(reason));
 	};
-	// The library lets a call in flight wait for its whole time-out when the connection drops.
 	const watching = (async () => {
 		for await (const status of connection.status()) {
 			if (status.type === "disconnect") drop("the connection to the broker dropped");
@@ -48,62 +77,60 @@ export function openLink(connection: NatsConnection): Link {
 		drop("the connection to the broker is closed");
 	})();
 
-	/** Runs `start` with callbacks of which one has to be called; a drop rejects. */
-	const call = <T>(start: (resolve: (value: T) => void, reject: (problem: Error) => void) => () => void): Promise<T> =>
-		new Promise<T>((resolve, reject) => {
+	/** Publishes with a reply subject; `take` is called for every message that comes back and ends the call when it says so. */
+	function call<T>(
+		subject: string,
+		payload: Uint8Array | string,
+		fields: MsgHdrs | undefined,
+		take: (message: Msg) => { value: T } | "more",
+	): Promise<T> {
+		return new Promise((resolve, reject) => {
 			if (!up) {
 				reject(new LinkLost("not connected to the broker"));
 				return;
 			}
-			const finish = () => {
-				pending.delete(lost);
-				clearTimeout(timer);
-				stop();
-			};
-			const lost = (problem: Error) => {
-				finish();
-				reject(problem);
-			};
-			const timer = setTimeout(() => lost(new LinkLost(`no answer from the broker within ${ANSWER_MS} ms`)), ANSWER_MS);
-			pending.add(lost);
-			const stop = start((value) => {
-				finish();
-				resolve(value);
-			}, lost);
+			const token = String(++calls);
+			waiting.set(token, {
+				until: performance.now() + ANSWER_MS,
+				reject,
+				take(message) {
+					try {
+						const taken = take(message);
+						if (taken === "more") return;
+						waiting.delete(token);
+						resolve(taken.value);
+					} catch (problem) {
+						waiting.delete(token);
+						reject(problem);
+					}
+				},
+			});
+			connection.publish(subject, payload, { reply: `${inbox}.${token}`, ...(fields && { headers: fields }) });
 		});
+	}
 
 	const ask: Link["ask"] = (subject, payload, fields) => {
-		const head = headers();
-		for (const [name, value] of Object.entries(fields ?? {})) head.set(name, value);
-		return call<Msg>((resolve, reject) => {
-			connection
-				.request(subject, payload, { timeout: ANSWER_MS + 1_000, headers: head })
-				.then(resolve, (problem: Error) => {
-					reject(new LinkLost(problem.message));
-				});
-			return () => {};
+		const head = fields && headers();
+		for (const [name, value] of Object.entries(fields ?? {})) head?.set(name, value);
+		return call<Msg>(subject, payload, head, (message) => {
+			if (message.data.length === 0 && message.headers?.code === NO_RESPONDERS)
+				throw new LinkLost(`nobody serves ${subject}`);
+			return { value: message };
 		});
 	};
 
-	const collect: Link["collect"] = (subject, payload) =>
-		call<Msg[]>((resolve, reject) => {
-			const inbox = createInbox();
-			const messages: Msg[] = [];
-			const subscription = connection.subscribe(inbox, {
-				callback: (problem, message) => {
-					if (problem) return reject(new LinkLost(problem.message));
-					const code = message.headers?.code ?? 0;
-					if (code === 0) {
-						messages.push(message);
-						return;
-					}
-					if (code === NO_RESULTS || code === END_OF_BATCH) return resolve(messages);
-					reject(new LinkLost(`the broker answered ${code} ${message.headers?.description ?? ""} to ${subject}`));
-				},
-			});
-			connection.publish(subject, payload, { reply: inbox });
-			return () => subscription.unsubscribe();
+	const collect: Link["collect"] = (subject, payload) => {
+		const messages: Msg[] = [];
+		return call<Msg[]>(subject, payload, undefined, (message) => {
+			const code = message.headers?.code ?? 0;
+			if (code === 0) {
+				messages.push(message);
+				return "more";
+			}
+			if (code === NO_RESULTS || code === END_OF_BATCH) return { value: messages };
+			throw new LinkLost(`the broker answered ${code} ${message.headers?.description ?? ""} to ${subject}`);
 		});
+	};
 
 	return {
 		connection,
@@ -133,6 +160,7 @@ export function openLink(connection: NatsConnection): Link {
 		},
 		isUp: () => up,
 		async close() {
+			clearInterval(sweeping);
 			await connection.close();
 			await watching;
 		},

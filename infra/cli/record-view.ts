@@ -17,7 +17,7 @@ export function recordTable(record: TelemetryRecord): string {
 		["tenant", record.tenant],
 		["session", record.session_id],
 		["trace", record.trace],
-		["began", new Date(record.at).toISOString()],
+		["began", new Date(record.accepted_at).toISOString()],
 		["status", record.status === record.finish_reason ? record.status : `${record.status} (${record.finish_reason})`],
 		["error", optional(record.error)],
 		["feature", record.feature],
@@ -37,7 +37,7 @@ export function recordTable(record: TelemetryRecord): string {
 			`${chunk}  score ${retrieval?.rerank_scores[at]?.toFixed(3) ?? "-"}`,
 		]),
 		...(retrieval ? [["retrieval took", duration(retrieval.took_ms)] satisfies [string, string]] : []),
-		...record.tool_calls.map(({ name, status, took_ms }): [string, string] => [
+		...record.tools.map(({ name, status, took_ms }): [string, string] => [
 			"tool",
 			`${name}: ${status} in ${duration(took_ms)}`,
 		]),

@@ -52,7 +52,7 @@ const accepted: Step = {
 };
 const tokens = { uncached_input: 10, cache_read: 0, cache_write: 0, output: 2, reasoning: 0 };
 const summary = { provider: "local", model: "m", tokens, cost_micros: 7, estimated: true };
-const ended = { text: "", finish_reason: null, tool_calls: [], error: null, retry_after_ms: null };
+const ended = { text: "", finish_reason: null, tool_calls: [], error: null, retry_after_ms: null, first_text_at: null };
 const answering = { actor: "inference", cause: 1 } as const;
 const takeover: Step[] = [
 	accepted,
@@ -106,7 +106,7 @@ test("a timeline names gaps, lost attempts, takeovers and withdrawn text, and hi
 		      ! takeover: inference-2 did not finish its answer to #1
 		      ! attempt 1 was lost with its process
 		      ! text from #3 on is withdrawn: takeover
-		      #4 inference.attempt_ended  attempt=1 provider=local model=m outcome=lost cost_micros=7 estimated=true text=[personal] finish_reason=null tool_calls=[] error=null retry_after_ms=null
+		      #4 inference.attempt_ended  attempt=1 provider=local model=m outcome=lost cost_micros=7 estimated=true text=[personal] finish_reason=null tool_calls=[] error=null retry_after_ms=null first_text_at=null
 		         tokens: {uncached_input 10, cache_read 0, cache_write 0, output 2, reasoning 0}
 		      #5 output_text.retracted  from_seq=3 reason=takeover
 

@@ -180,6 +180,18 @@ const breaks: [Fault, ProviderErrorKind, string][] = [
 	[{ kind: "empty" }, "empty", ""],
 ];
 
+test("[I5] a refusal is measured as nothing, but for those behind which a model may have worked", async () => {
+	const zero = { uncached_input: 0, cache_read: 0, cache_write: 0, output: 0, reasoning: 0 };
+	const tokensOf = async (fault: Fault) => {
+		await scripted.script({ default: { fault } });
+		return (await ask("x")).error?.tokens;
+	};
+	for (const status of [400, 401, 429, 500, 503]) expect(await tokensOf({ kind: "status", status })).toEqual(zero);
+	expect(await tokensOf({ kind: "status", status: 504 })).toBeUndefined();
+	expect(await tokensOf({ kind: "status", status: 400, code: "content_filter" })).toBeUndefined();
+	expect(await tokensOf({ kind: "cut", at: 0 })).toBeUndefined();
+});
+
 test.each(breaks)("[I4] a stream with %o never looks complete: %s", async (fault, kind, text) => {
 	await scripted.script({ default: { text: "a b c d", fault } });
 	expect(await ask("x")).toMatchObject({ text, end: undefined, error: { kind } });
@@ -239,6 +251,7 @@ test("[I4] a port where nobody listens is unreachable", async () => {
 	const { error } = await outcomeOf(providerAt(url).stream(calling("x"), patient, new AbortController().signal));
 	expect(error?.kind).toBe("unreachable");
 	expect(error?.message).toContain("ECONNREFUSED");
+	expect(error?.tokens).toMatchObject({ uncached_input: 0, output: 0 });
 });
 
 test("[I4] a provider that is killed in the middle of an answer cuts it", async () => {

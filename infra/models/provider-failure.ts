@@ -1,5 +1,9 @@
 import { APIError } from "openai";
 import { ProviderError, type ProviderErrorKind } from "../../actors/inference/provider.ts";
+import type { Tokens } from "../../schemas/events/inference.ts";
+
+/** What a call costs that was refused or never arrived: measured, so nobody estimates it (I5). */
+const unbilled: Tokens = { uncached_input: 0, cache_read: 0, cache_write: 0, output: 0, reasoning: 0 };
 
 const kindOfCode: Record<string, ProviderErrorKind> = {
 	context_length_exceeded: "context_length",
@@ -85,10 +89,18 @@ export function providerFailure(provider: string, error: unknown, connected: boo
 	}
 	if (error instanceof APIError && error.status !== undefined) {
 		const wait = retryAfterMs((name) => error.headers?.get(name), Date.now());
-		return new ProviderError(kindOf(error), `${provider} answered ${error.message}`, wait);
+		const kind = kindOf(error);
+		// Behind a proxy's time-out a model may have worked on, and some providers bill the prompt that their filter read.
+		const billed = kind === "timeout" || kind === "content_filter";
+		return new ProviderError(kind, `${provider} answered ${error.message}`, wait, billed ? undefined : unbilled);
 	}
 	const code = transportCode(error) ?? (error instanceof Error ? error.message : String(error));
 	return connected
 		? new ProviderError("cut", `${provider}: the connection was lost before the answer was over (${code})`)
-		: new ProviderError("unreachable", `${provider}: no connection (${code}); check the base URL and the network`);
+		: new ProviderError(
+				"unreachable",
+				`${provider}: no connection (${code}); check the base URL and the network`,
+				undefined,
+				unbilled,
+			);
 }

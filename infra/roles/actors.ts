@@ -71,9 +71,7 @@ export function startActors(roles: readonly ActorRole[], parts: Parts): Running 
 				),
 			];
 		},
-		telemetry: () => [
-			runObserver(telemetry({ store: storeRecord(documents, logger), history, held: CACHED_STATES }), context),
-		],
+		telemetry: () => [runObserver(telemetry({ store: storeRecord(documents, logger), history }), context)],
 		// Timers are the decider's clock.
 		orchestration: () => [runDecider(orchestration, context), runTimers(context)],
 	};

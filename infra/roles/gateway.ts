@@ -37,7 +37,8 @@ export async function startGatewayRole({
 			sha256: bundle.sha256,
 			standard: config.feature,
 			find: (named) => {
-				const feature = bundle.features[named];
+				// The name is a client's: "constructor" is no feature.
+				const feature = Object.hasOwn(bundle.features, named) ? bundle.features[named] : undefined;
 				return feature && { roles: feature.roles, deadline_ms: feature.deadline_ms, session: feature.session.model };
 			},
 		},

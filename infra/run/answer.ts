@@ -3,24 +3,39 @@ import type { ActorName, Draft, Entry } from "../../schemas/entry.ts";
 import { isEnd } from "../../schemas/entry.ts";
 import type { EventDraft } from "../../schemas/events/all.ts";
 import { isConflict, type Log } from "../../subjects/log.ts";
+import { behind } from "../bus/jetstream-log.ts";
 
 /** Least time between two delta appends of one request, so that a cancel gets its turn (L9). */
 export const DELTA_SPACING_MS = 20;
 
-/** Why a worker has to stop: the request ended, somebody else answered or took over, or this process held the work too long. */
-export type Halt = "ended" | "answered" | "superseded" | "stale";
+/**
+ * Why a worker has to stop: the request ended, somebody else answered or took over, this process held the message too long
+ * before it began, or leaves it because it stops.
+ */
+export type Halt = "ended" | "answered" | "superseded" | "stale" | "left";
 
 /** Where a worker's appends go: one chain per message in hand, whatever number of asks it has. */
 export type Chain = {
-	/** Appends at the tail. On a conflict every ask learns what was missed and `unless` decides whether the draft is still wanted. */
+	/** Appends at the tail, unless `unless` says that the draft is not wanted any more; asked anew after every read (L3). */
 	append(draft: Draft, unless: () => boolean): Promise<Entry | undefined>;
 	/** What others wrote since; for the tick that finds a cancel whose push was lost. */
 	look(): Promise<void>;
 	/** Time of the last append or look. */
 	seenAt(): number;
+	/** Something of this message's answer was written by this process. */
+	begun(): boolean;
 };
 
-export function openChain(log: Log, after: Entry, onMissed: (entry: Entry) => void, beforeFirst: () => boolean): Chain {
+type ChainOptions = {
+	log: Log;
+	after: Entry;
+	/** An entry that somebody else wrote. */
+	onMissed(entry: Entry): void;
+	/** Whether a first append may still be made; afterwards the position decides (L8). */
+	mayBegin(): boolean;
+};
+
+export function openChain({ log, after, onMissed, mayBegin }: ChainOptions): Chain {
 	let last = after;
 	let seenAt = performance.now();
 	let begun = false;
@@ -41,15 +56,18 @@ export function openChain(log: Log, after: Entry, onMissed: (entry: Entry) => vo
 		append: (draft, unless) =>
 			inTurn(async () => {
 				for (;;) {
-					if (unless() || (!begun && !beforeFirst())) return undefined;
+					if ((!begun && !mayBegin()) || unless()) return undefined;
 					const result = await log.append(draft, last);
 					seenAt = performance.now();
-					if (!isConflict(result)) {
-						begun = true;
-						last = result;
-						return result;
+					if (isConflict(result)) {
+						miss(result.missed);
+						continue;
 					}
-					miss(result.missed);
+					begun = true;
+					last = result;
+					// The settling of a lost ack was a read as well: somebody may have taken over behind this entry.
+					miss(behind(result));
+					return result;
 				}
 			}),
 		look: () =>
@@ -58,6 +76,7 @@ export function openChain(log: Log, after: Entry, onMissed: (entry: Entry) => vo
 				seenAt = performance.now();
 			}),
 		seenAt: () => seenAt,
+		begun: () => begun,
 	};
 }
 
@@ -124,14 +143,18 @@ export function openAnswer({ chain, actor, cause, attempt: firstAttempt }: Write
 	}
 
 	async function pump(): Promise<void> {
-		while (text !== "" && !unwanted()) {
+		// When another entry is about to take the text along, it stays.
+		while (text !== "" && !unwanted() && !leaving) {
 			const wait = sentAt + DELTA_SPACING_MS - performance.now();
-			if (wait > 0) await pause(wait);
-			// Another entry is about to take the text along.
-			if (leaving) return;
+			if (wait > 0) {
+				await pause(wait);
+				continue;
+			}
 			await put([], false, unwanted);
 			sentAt = performance.now();
 		}
+		// In the same turn as the look at the text: what comes later starts a new one.
+		sending = undefined;
 	}
 
 	/** Waits until no delta is on its way; text that still waits for its turn stays for the entry that comes now. */
@@ -155,16 +178,12 @@ export function openAnswer({ chain, actor, cause, attempt: firstAttempt }: Write
 	return {
 		delta(more) {
 			text += more;
-			if (unwanted()) return;
-			sending ??= pump()
-				.catch((problem: unknown) => {
-					failure = problem;
-					abort.abort("failed");
-					over.reject(problem);
-				})
-				.finally(() => {
-					sending = undefined;
-				});
+			if (text === "" || unwanted() || sending) return;
+			sending = pump().catch((problem: unknown) => {
+				failure = problem;
+				abort.abort("failed");
+				over.reject(problem);
+			});
 		},
 		async write(events) {
 			await settled();

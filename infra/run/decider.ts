@@ -25,6 +25,7 @@ export type Deciding = {
 export function deciding<State>(decider: Decider<State>, { log, bundle, cacheSize }: DecidingContext): Deciding {
 	const cache = new Map<string, Folded<State>>();
 	const turns = new Map<string, Promise<void>>();
+	const start: Folded<State> = { state: decider.initial, position: 0 };
 
 	const fold = (folded: Folded<State>, entries: readonly Entry[]): Folded<State> =>
 		entries
@@ -32,11 +33,11 @@ export function deciding<State>(decider: Decider<State>, { log, bundle, cacheSiz
 			.reduce((before, entry) => ({ state: decider.evolve(before.state, entry), position: entry.position }), folded);
 
 	/** For a poisoned request: its state, or nothing of it when folding is what brings the handler down. */
-	const foldWhatFolds = (entries: readonly Entry[]): Folded<State> => {
+	const foldWhatFolds: typeof fold = (folded, entries) => {
 		try {
-			return fold({ state: decider.initial, position: 0 }, entries);
+			return fold(folded, entries);
 		} catch {
-			return { state: decider.initial, position: 0 };
+			return start;
 		}
 	};
 
@@ -60,37 +61,41 @@ export function deciding<State>(decider: Decider<State>, { log, bundle, cacheSiz
 
 	async function decide(entry: Entry, redelivered: boolean, deliveries: number): Promise<void> {
 		const key = `${entry.tenant}/${entry.request}`;
-		const poisoned =
-			deliveries > MAX_DELIVERIES ? `${deliveries} deliveries of one message were not decided` : undefined;
-		const known = redelivered
-			? undefined
-			: entry.heard === 0
-				? { state: decider.initial, position: 0 }
-				: cache.get(key);
+		const known = redelivered ? undefined : entry.heard === 0 ? start : cache.get(key);
+		let poisoned: string | undefined;
 		let folded: Folded<State>;
 		let last = entry;
+		// A fold that lacks what others decided meanwhile would decide wrongly at a tail that is right (L2 `heard`).
 		if (known?.position === entry.heard) folded = fold(known, [entry]);
 		else {
 			const entries = await log.read(entry, 0);
 			const tail = entries.at(-1);
-			// Nothing left of it, or ended: there is nothing to decide.
-			if (!tail || isEnd(tail)) return void cache.delete(key);
-			folded = poisoned ? foldWhatFolds(entries) : fold({ state: decider.initial, position: 0 }, entries);
+			if (tail && isEnd(tail)) return void cache.delete(key);
+			const exhausted = deliveries > MAX_DELIVERIES;
+			if (!tail || tail.position < entry.position) {
+				// Expired; or it is read where the message in hand has not arrived yet (L11).
+				if (!tail && exhausted) return void cache.delete(key);
+				throw new Error(
+					`the log of ${entry.request} is expected up to position ${entry.position}, it shows ${tail?.position ?? 0}; the message is tried again`,
+				);
+			}
+			if (exhausted) {
+				if (entries.some((earlier) => earlier.actor === decider.name && earlier.cause === lastSeq(entry)))
+					return void cache.delete(key);
+				poisoned = `${deliveries} deliveries of one message were not decided`;
+			}
+			folded = (poisoned ? foldWhatFolds : fold)(start, entries);
 			last = tail;
 		}
 		for (;;) {
 			const draft = await draftOf(folded.state, last, poisoned);
 			if (!draft) return remember(key, folded);
 			const result = await log.append({ ...draft, cause: lastSeq(entry) }, last);
-			if (!isConflict(result)) {
-				folded = fold(folded, [result]);
-				if (isEnd(result)) return void cache.delete(key);
-				return remember(key, folded);
-			}
-			const end = result.missed.at(-1);
-			if (end) last = end;
+			const missed = isConflict(result) ? result.missed : [result];
+			last = missed.at(-1) ?? last;
 			if (isEnd(last)) return void cache.delete(key);
-			folded = fold(folded, result.missed);
+			folded = (poisoned ? foldWhatFolds : fold)(folded, missed);
+			if (!isConflict(result)) return remember(key, folded);
 		}
 	}
 

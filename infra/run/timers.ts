@@ -5,6 +5,7 @@ import { isConflict, type Log } from "../../subjects/log.ts";
 import { dueTimerSubject, parseDueTimer, timerSubject } from "../../subjects/subjects.ts";
 import type { Link } from "../bus/link.ts";
 import type { Delivery } from "./pull.ts";
+import { MAX_DELIVERIES } from "./worker.ts";
 
 /** How long a fired timer stays in its stream. */
 const FIRED_TTL = "1h";
@@ -53,11 +54,16 @@ async function setTimer(
 	});
 }
 
-/** Writes a due timer into its request's log, once per id and never after the end (L10). */
-export async function fire(log: Log, delivery: Delivery, now: number): Promise<void> {
+/**
+ * Writes a due timer into its request's log, once per id and never after the end (L10); resolves with whether the message may
+ * be acked. A timer may be due before anything of its request is in the log, so it is then tried again for a while; a log
+ * that stays empty has expired, and nobody waits for its timers.
+ */
+export async function fire(log: Log, delivery: Delivery, now: number): Promise<boolean> {
 	const { timer, ...address } = parseDueTimer(delivery.subject);
 	let entries: readonly Entry[] = await log.read(address, 0);
 	let last = entries.at(-1);
+	if (!last) return delivery.deliveries > MAX_DELIVERIES;
 	while (last && !isEnd(last) && !fired(entries, timer)) {
 		const draft: Draft = {
 			audience: "orchestration",
@@ -72,7 +78,7 @@ export async function fire(log: Log, delivery: Delivery, now: number): Promise<v
 		entries = [...entries, ...result.missed];
 		last = entries.at(-1);
 	}
-	// No entry at all: the request has expired. Nobody waits for this timer.
+	return true;
 }
 
 const fired = (entries: readonly Entry[], timer: string): boolean =>

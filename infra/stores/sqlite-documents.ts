@@ -33,11 +33,20 @@ const OPEN_BLOCKING_MS = 10_000;
 type Row = { id: string; version: number; value: string };
 type Indexed = Row & { indexes: string };
 
+/** A commit on its way: its changes, checked, and whom to tell. */
+type Waiting = {
+	tenant: string;
+	changes: readonly Change[];
+	values: readonly string[];
+	resolve(result: "done" | Refusal): void;
+	reject(problem: unknown): void;
+};
+
 /**
  * Documents in one SQLite file that any number of processes of one machine share. The folder and the tables are made
  * when they are missing. Throws when the file cannot be opened, is no database, or was written by a newer version.
  *
- * A commit is one transaction that never spans an await. It survives the kill of any process, and with
+ * A commit is a part of one transaction that never spans an await. It survives the kill of any process, and with
  * `synchronous = normal` a power loss may take the last ones, whole. When another process holds the write lock, a call
  * waits without blocking the event loop and rejects after `patienceMs` (default 10 s).
  */
@@ -57,6 +66,11 @@ export function openSqliteDocuments(file: string, { patienceMs = 10_000 }: { pat
 	const leave = database.prepare(
 		"DELETE FROM document_indexes WHERE tenant = ? AND kind = ? AND name = ? AND value = ? AND id = ?",
 	);
+	const begin = database.prepare("BEGIN IMMEDIATE");
+	const end = database.prepare("COMMIT");
+	const savepoint = database.prepare("SAVEPOINT one");
+	const release = database.prepare("RELEASE one");
+	const undo = database.prepare("ROLLBACK TO one");
 	// `+id` keeps SQLite from taking the cursor as its lower bound when the prefix is the closer one.
 	const range = "id >= max(:prefix, :after) AND +id > :after AND id < :end ORDER BY id LIMIT :limit";
 	const listKind = database.prepare(
@@ -105,20 +119,68 @@ export function openSqliteDocuments(file: string, { patienceMs = 10_000 }: { pat
 		return undefined;
 	}
 
-	/** The whole commit, start to end in one turn of the event loop. */
-	function transact(tenant: string, changes: readonly Change[], values: readonly string[]): "done" | Refusal {
-		// IMMEDIATE takes the write lock before the first read, so what is read cannot be overtaken before the write.
-		database.exec("BEGIN IMMEDIATE");
+	/** Makes the changes of one commit inside a transaction; undoes them when one cannot be made. */
+	function tryCommit({ tenant, changes, values }: Waiting): "done" | Refusal | { failed: unknown } {
+		savepoint.run();
 		try {
 			for (const [at, change] of changes.entries()) {
 				const refused = apply(tenant, change, values[at] ?? "");
-				if (refused) return { refused, change };
+				if (!refused) continue;
+				undo.run();
+				return { refused, change };
 			}
-			database.exec("COMMIT");
 			return "done";
+		} catch (failed) {
+			if (isBusy(failed)) throw failed;
+			undo.run();
+			return { failed };
+		} finally {
+			if (database.isTransaction) release.run();
+		}
+	}
+
+	/** Several commits, start to end in one turn of the event loop: what one of them is refused is nothing to the others. */
+	function transact(commits: readonly Waiting[]): ReturnType<typeof tryCommit>[] {
+		// IMMEDIATE takes the write lock before the first read, so what is read cannot be overtaken before the write.
+		begin.run();
+		try {
+			const results = commits.map(tryCommit);
+			end.run();
+			return results;
 		} finally {
 			if (database.isTransaction) database.exec("ROLLBACK");
 		}
+	}
+
+	let waiting: Waiting[] = [];
+	let flushing = false;
+
+	/** Whatever came within one turn of the event loop, or while another process had the lock, shares a transaction: most of a commit's cost is the file's. */
+	async function flush(): Promise<void> {
+		while (waiting.length > 0) {
+			const commits = waiting;
+			waiting = [];
+			try {
+				const results = await patiently(() => transact(commits));
+				for (const [at, { resolve, reject }] of commits.entries()) {
+					const result = results[at] ?? "done";
+					if (result !== "done" && "failed" in result) reject(result.failed);
+					else resolve(result);
+				}
+			} catch (problem) {
+				for (const { reject } of commits) reject(problem);
+			}
+		}
+		flushing = false;
+	}
+
+	function join(tenant: string, changes: readonly Change[], values: readonly string[]): Promise<"done" | Refusal> {
+		return new Promise((resolve, reject) => {
+			waiting.push({ tenant, changes, values, resolve, reject });
+			if (flushing) return;
+			flushing = true;
+			setImmediate(() => void flush());
+		});
 	}
 
 	/** Runs `attempt` until no other process is in its way; waits between the tries with the event loop free. */
@@ -162,7 +224,7 @@ export function openSqliteDocuments(file: string, { patienceMs = 10_000 }: { pat
 			checkTenant(tenant);
 			// Everything that costs time or can throw is done before the lock is taken.
 			const values = changes.map((change) => checkChange(tenant, change));
-			return changes.length === 0 ? "done" : patiently(() => transact(tenant, changes, values));
+			return changes.length === 0 ? "done" : join(tenant, changes, values);
 		},
 		async close() {
 			if (database.isOpen) database.close();

@@ -104,6 +104,8 @@ export const attemptEnded = event(
 		tool_calls: z.array(toolCall),
 		error: z.strictObject({ kind: open(z.string()), message: open(z.string()) }).nullable(),
 		retry_after_ms: open(z.int()).nullable(),
+		/** When the provider's first text came, in milliseconds since the epoch. */
+		first_text_at: open(z.int()).nullable(),
 		/** On the final one: every attempt of its cause. */
 		attempts: z.array(attemptRow).optional(),
 	}),

@@ -91,6 +91,27 @@ export const usageCompleted = event(
 );
 export type Usage = z.infer<typeof usageCompleted.data>;
 
+/** What telemetry keeps of a request besides usage and end; written with them, so that nobody has to read the log again. */
+export const traceRecorded = event(
+	"trace.recorded",
+	z.strictObject({
+		feature: open(z.string()),
+		config_sha: open(z.string()),
+		route: open(z.string()).nullable(),
+		prompt_version: open(z.string()).nullable(),
+		retrieval: open(
+			z.strictObject({ documents: z.array(z.string()), rerank_scores: z.array(z.number()), took_ms: z.number() }),
+		).nullable(),
+		tools: open(z.array(z.strictObject({ name: z.string(), status: z.string(), took_ms: z.number() }))),
+		degradations: open(z.array(z.string())),
+		/** Milliseconds since the epoch: admission, first and last text of a model. */
+		accepted_at: open(z.int()),
+		first_text_at: open(z.int()).nullable(),
+		last_text_at: open(z.int()).nullable(),
+	}),
+);
+export type Trace = z.infer<typeof traceRecorded.data>;
+
 export const statuses = ["completed", "incomplete", "refused", "cancelled", "failed", "escalated"] as const;
 export type Status = (typeof statuses)[number];
 

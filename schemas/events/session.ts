@@ -17,6 +17,7 @@ export const sessionLoaded = event(
 		accepted: z.strictObject({
 			...acceptedFields,
 			/** Milliseconds since the epoch. */
+			accepted_at: open(z.int()),
 			deadline_at: open(z.int()),
 		}),
 		/** Recent turns, oldest first, within the feature's token budget. */

@@ -7,6 +7,18 @@ export const indexed = { document_id: "d", name: "d.md", chunks: 1, version: 1, 
 
 const call = { tool_call_id: "call_9", name: "look_up" };
 const usage = { input_tokens: 0, output_tokens: 0, cached_tokens: 0, reasoning_tokens: 0, cost_micros: 0 };
+const trace = {
+	feature: "desk",
+	config_sha: "c1",
+	route: null,
+	prompt_version: null,
+	retrieval: null,
+	tools: [],
+	degradations: [],
+	accepted_at: BEGUN_AT,
+	first_text_at: null,
+	last_text_at: null,
+};
 /** One event of each type. */
 export const samples: { [T in EventType]: DataOf<T> } = {
 	"request.accepted": {
@@ -54,6 +66,7 @@ export const samples: { [T in EventType]: DataOf<T> } = {
 		tool_calls: [],
 		error: null,
 		retry_after_ms: null,
+		first_text_at: null,
 	},
 	"message.started": { message_id: "m_1", model_hint: "large", resumable: true },
 	"output_text.delta": { text: "t" },
@@ -61,6 +74,7 @@ export const samples: { [T in EventType]: DataOf<T> } = {
 	"output_text.retracted": { from_seq: 1, reason: "r" },
 	"citation.added": { n: 1, document_id: "d", chunk_id: "d.1", title: "t", quote: "q", verified: true },
 	"validation.completed": { checks: [], verdict: "pass", release_mode: "stream" },
+	"trace.recorded": trace,
 	"usage.completed": { ...usage, currency: "USD", attempts: [], partial: false, estimated: false },
 	"message.completed": { status: "completed", finish_reason: "stop", text_sha256: null, final_seq: 1 },
 	"tool.requested": {

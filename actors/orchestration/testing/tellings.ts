@@ -13,6 +13,7 @@ export const accepted = (input: string, roles: string[] = ["agent"]): DataOf<"se
 	principal: "p",
 	roles,
 	input,
+	accepted_at: BEGUN_AT,
 	deadline_at: DEADLINE_AT,
 });
 
@@ -90,6 +91,7 @@ export const attemptEnded = (more: Partial<Ended>): EventDraft => ({
 		tool_calls: [],
 		error: null,
 		retry_after_ms: null,
+		first_text_at: null,
 		attempts: [row()],
 		...more,
 	},
