@@ -134,7 +134,7 @@ test("[G3] an answer whose gateway is killed goes on where it was", async () => 
 	expect(await run(["ingest", long], { env: asAnna() })).toMatchObject({ code: 0 });
 	const { child, until, done } = begin(["chat"], asAnna());
 	child.stdin.end("What happens to a client that does not read?\n");
-	await until("stderr", "→ inferring");
+	await until("stderr", "searched:");
 	await app.kill9("gateway");
 	const { code, stdout, stderr } = await done;
 	expect(code, stderr).toBe(0);
