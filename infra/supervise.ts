@@ -61,11 +61,11 @@ export async function supervise(config: Config, logger: Logger): Promise<{ stop(
 	};
 	try {
 		await Promise.all(children.map((child) => child.ready));
+		await welcome(config, port, Math.round(performance.now() - begin));
 	} catch (problem) {
 		await stop();
 		throw problem;
 	}
-	await welcome(config, port, Math.round(performance.now() - begin));
 	return { stop };
 }
 

@@ -99,7 +99,10 @@ function endWithoutEvidence({ feature }: Serving, state: Assembling, usable: num
 				? "every passage found is older than the route allows"
 				: "no passage scores high enough to answer from";
 	const error = failure
-		? { code: "evidence_unavailable" as const, message: `retrieval failed: ${failure.message}` }
+		? {
+				code: "evidence_unavailable" as const,
+				message: "the documents cannot be searched now; try again in a little while",
+			}
 		: { code: "evidence_missing" as const, message: why };
 	return end({ ...standing(state), status: "incomplete", finish: "degraded", words, degradation, error }, seq);
 }

@@ -25,7 +25,7 @@ export function decide(bundle: Bundle | undefined, state: State, seq: number): D
 		case "calling_tools":
 			return undefined;
 		case "ingested":
-			return concludeIngestion(state, seq);
+			return concludeIngestion(feature?.notices.retrieval_down, state, seq);
 		case "classifying":
 			return bundle && feature ? begin(bundle, feature, state, seq) : unserved(state, seq, "unknown_feature", name);
 		case "assembling":

@@ -33,12 +33,13 @@ export function askIngestion(state: In<"classifying">, seq: number): Decision {
 }
 
 /** What came of the documents, in plain words. */
-export function concludeIngestion(state: In<"ingested">, seq: number): Decision {
+export function concludeIngestion(notice: string | undefined, state: In<"ingested">, seq: number): Decision {
 	const { result } = state;
 	const base = { ...standing(state), finish: "error" as const };
 	if ("failure" in result) {
-		const message = `the documents could not be read in: ${result.failure.message}`;
-		return end({ ...base, status: "failed", words: message, error: { code: "ingest_failed", message } }, seq);
+		const message = "the documents cannot be taken in now; try again in a little while";
+		const error = { code: "evidence_unavailable" as const, message };
+		return end({ ...base, status: "failed", words: notice ?? message, error }, seq);
 	}
 	const { documents } = result;
 	const failures = documents.filter(({ outcome }) => outcome === "failed");

@@ -22,14 +22,24 @@ const BATCH = 16;
 
 const formats: Readonly<Record<string, "md" | "txt">> = { "text/markdown": "md", "text/plain": "txt" };
 
+/** The search engine, the embeddings or the list did not do their part; the cause is for those who run them. */
+export const searchFailed = (problem: unknown): EventDraft => ({
+	type: "retrieval.failed",
+	data: { code: "search_failed", message: problem instanceof Error ? problem.message : String(problem) },
+});
+
 /** Takes documents in: chunked by structure, embedded, indexed, listed. The same content again changes nothing (§8). */
 export async function* ingest(ask: Ask<"ingest.requested">, ports: IngestPorts, signal: AbortSignal): Performance {
 	const { tenant, request } = ask.entry;
 	const begin = ports.now();
 	const documents: Ingested[] = [];
-	for (const document of ask.data.documents) {
-		if (signal.aborted) break;
-		documents.push(yield* one(document, tenant, request, ports));
+	try {
+		for (const document of ask.data.documents) {
+			if (signal.aborted) break;
+			documents.push(yield* one(document, tenant, request, ports));
+		}
+	} catch (problem) {
+		return [searchFailed(problem)];
 	}
 	return [{ type: "ingest.completed", data: { documents, took_ms: ports.now() - begin } }];
 }

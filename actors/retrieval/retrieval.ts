@@ -1,8 +1,7 @@
-import type { EventDraft } from "../../schemas/events/all.ts";
 import type { Evidence } from "../../schemas/events/retrieval.ts";
 import type { Answer, Ask, Worker } from "../actor.ts";
 import { find } from "./find.ts";
-import { type IngestPorts, ingest } from "./ingest.ts";
+import { type IngestPorts, ingest, searchFailed } from "./ingest.ts";
 import { pack } from "./pack.ts";
 
 type Asks = "retrieval.requested" | "ingest.requested";
@@ -21,7 +20,7 @@ export const retrieval: Worker<Asks, IngestPorts> = {
 	perform: (ask, _prior, ports, signal) =>
 		ask.type === "ingest.requested" ? ingest(ask, ports, signal) : retrieve(ask, ports),
 	abandon(ask, _prior, reason) {
-		if (ask.type === "retrieval.requested") return [failure(reason)];
+		if (ask.type === "retrieval.requested") return [searchFailed(reason)];
 		const documents = ask.data.documents.map(({ document_id, name }) => ({
 			document_id,
 			name,
@@ -74,14 +73,9 @@ async function retrieve({ data, entry: { tenant } }: Ask<"retrieval.requested">,
 			{ type: "retrieval.completed", data: { rewrites, documents, dropped: named, took_ms: ports.now() - begin } },
 		];
 	} catch (problem) {
-		return [failure(problem instanceof Error ? problem.message : String(problem))];
+		return [searchFailed(problem)];
 	}
 }
-
-const failure = (message: string): EventDraft => ({
-	type: "retrieval.failed",
-	data: { code: "search_failed", message },
-});
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
 	const late = Promise.withResolvers<never>();

@@ -43,6 +43,8 @@ export type SessionPorts = {
 	/** A feature under a configuration's hash. */
 	feature(config_sha: string, name: string): Promise<FeatureFile>;
 	countTokens(text: string): Promise<number>;
+	/** Last entry of a request: the truth about whether it has ended (L12). */
+	tail(tenant: string, request: string): Promise<Entry | undefined>;
 	/** Every entry of a request, for an end that does not carry its own text. */
 	history(end: Entry): Promise<readonly Entry[]>;
 };

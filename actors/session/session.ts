@@ -1,3 +1,4 @@
+import { type Entry, isEnd } from "../../schemas/entry.ts";
 import { errors } from "../../schemas/errors.ts";
 import type { EventDraft } from "../../schemas/events/all.ts";
 import type { WindowTurn } from "../../schemas/events/session.ts";
@@ -22,7 +23,7 @@ export const session: Worker<Asks, SessionPorts> = {
 async function load({ data, entry }: Ask<"request.accepted">, ports: SessionPorts): Promise<Answer> {
 	const { fingerprint, door: _, deadline_ms, ...accepted } = data;
 	const feature = await ports.feature(data.config_sha, data.feature);
-	const opening = await ports.sessions.open({
+	const wanted: OpenRequest = {
 		tenant: entry.tenant,
 		session: entry.session,
 		request: entry.request,
@@ -30,7 +31,16 @@ async function load({ data, entry }: Ask<"request.accepted">, ports: SessionPort
 		fingerprint,
 		input: data.input,
 		at: entry.at,
-	});
+	};
+	let opening = await ports.sessions.open(wanted);
+	if (opening.outcome === "busy") {
+		// A client may read an end and send its next turn before that end is stored: then storing it is what is missing.
+		const last = await ports.tail(entry.tenant, opening.with);
+		if (last && isEnd(last)) {
+			await store(last, ports);
+			opening = await ports.sessions.open(wanted);
+		}
+	}
 	if (opening.outcome === "busy") {
 		return [
 			failure(
@@ -77,9 +87,15 @@ async function heldByClient(
 }
 
 async function close({ entry }: Ask<"message.completed">, ports: SessionPorts): Promise<Answer> {
+	await store(entry, ports);
+	return [];
+}
+
+/** Stores turn and result of an end; doing it twice is doing it once. */
+async function store(entry: Entry, ports: SessionPorts): Promise<void> {
 	const final = finalOfEnd(entry) ?? finalObject(await ports.history(entry));
 	// Expired meanwhile: nobody can ask for it any more.
-	if (!final) return [];
+	if (!final) return;
 	const spoke =
 		final.output_text !== "" &&
 		(final.status === "completed" || final.status === "incomplete" || final.status === "cancelled");
@@ -90,7 +106,6 @@ async function close({ entry }: Ask<"message.completed">, ports: SessionPorts): 
 		assistant: { text: final.output_text, tokens: await ports.countTokens(final.output_text) },
 	});
 	await ports.sessions.close(entry.tenant, entry.request, final, spoke ? turn : undefined);
-	return [];
 }
 
 const failure = (code: "session_busy" | "not_found" | "poisoned", message: string): EventDraft => ({

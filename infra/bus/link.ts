@@ -105,7 +105,13 @@ export function openLink(connection: NatsConnection): Link {
 					}
 				},
 			});
-			connection.publish(subject, payload, { reply: `${inbox}.${token}`, ...(fields && { headers: fields }) });
+			try {
+				connection.publish(subject, payload, { reply: `${inbox}.${token}`, ...(fields && { headers: fields }) });
+			} catch (problem) {
+				// The library refuses at once when the connection is closed for good.
+				waiting.delete(token);
+				reject(new LinkLost(problem instanceof Error ? problem.message : String(problem)));
+			}
 		});
 	}
 

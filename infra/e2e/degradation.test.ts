@@ -115,7 +115,7 @@ describe("the primary model fails", () => {
 		expect(told(events)).toMatchInlineSnapshot(`
 			{
 			  "degradations": [
-			    "model: openai/gpt-4.1-mini → openai/gpt-4.1-nano: The usual model is not available; another one answers.",
+			    "model: openai/gpt-4.1-mini → openai/gpt-4.1-nano: The usual model does not answer; another one is tried.",
 			  ],
 			  "end": "completed (stop)",
 			  "errors": [],
@@ -141,7 +141,7 @@ describe("the primary model fails", () => {
 		expect(said).toMatchInlineSnapshot(`
 			{
 			  "degradations": [
-			    "model: openai/gpt-4.1-mini → openai/gpt-4.1-nano: The usual model is not available; another one answers.",
+			    "model: openai/gpt-4.1-mini → openai/gpt-4.1-nano: The usual model does not answer; another one is tried.",
 			  ],
 			  "end": "failed (error)",
 			  "errors": [
@@ -277,13 +277,13 @@ describe("a tool fails", () => {
 	});
 });
 
-test("[O21] a document for a search that is down is tried again and again, and then said not to be taken in", async () => {
+test("[O21] a document for a search that is down is said not to be taken in, and may be sent again", async () => {
 	const answer = await ruinedDocument;
 	expect(answer.status).toBe(200);
 	expect(JSON.parse(answer.text)).toMatchObject({
 		status: "failed",
-		output_text: expect.stringMatching(/^refunds\.md could not be read: /),
-		error: { code: "ingest_failed" },
+		output_text: expect.stringMatching(/^The search engine can't be reached, so the document was not taken in/),
+		error: { code: "evidence_unavailable", retryable: true },
 	});
 	expect(answer.text).not.toContain(app.data);
 });

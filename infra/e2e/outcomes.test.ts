@@ -106,6 +106,19 @@ test("a second turn while one is open is rejected as session_busy, and the sessi
 });
 const firstSession = (request: string) => `s_${request.slice(2)}`;
 
+test("[§8] a turn that is sent as soon as the last one's end is read is never refused, many sessions at once", async () => {
+	await provider.script({ default: { text: "Next." } });
+	const talks = Array.from({ length: 16 }, async () => {
+		const first = await ask(app.url, token, { input: "one" });
+		const session_id = String(first[0]?.session_id);
+		const ends = [endOf(first).status];
+		for (let turn = 2; turn <= 6; turn++)
+			ends.push(endOf(await ask(app.url, token, { input: `turn ${turn}`, session_id })).status);
+		return ends;
+	});
+	expect((await Promise.all(talks)).flat()).toEqual(Array(16 * 6).fill("completed"));
+});
+
 test("[I4] a cancel in the middle closes the upstream call and ends as cancelled, with usage and the text that stands", async () => {
 	await provider.script({ default: { tokens: 200, every_ms: 25 } });
 	let cancelled = false;
@@ -127,7 +140,8 @@ test("[I4] a cancel in the middle closes the upstream call and ends as cancelled
 test("[I4] a cancel while the provider is silent ends the request all the same", async () => {
 	await provider.script({ default: { fault: { kind: "silent" } } });
 	const events = await ask(app.url, token, { input: "say nothing" }, (event, cancel) => {
-		if (event.type === "state.entered") cancel();
+		// Not before the provider has the call: a cancel that comes first makes none.
+		if (event.type === "state.entered") void provider.bill({ calls: 1 }).then(cancel);
 	});
 	expect(faultsOf(events)).toEqual([]);
 	expect(endOf(events)).toMatchObject({ status: "cancelled" });

@@ -53,7 +53,7 @@ export function startActors(roles: readonly ActorRole[], parts: Parts): Running 
 				if (!found) throw new Error(`feature "${named}" is expected in configuration ${sha256}`);
 				return found;
 			};
-			const worker = runWorker(session, { sessions, feature, countTokens, history }, context);
+			const worker = runWorker(session, { sessions, feature, countTokens, history, tail: log.tail }, context);
 			return [worker, { stop: async () => clearInterval(sweeping) }];
 		},
 		retrieval() {

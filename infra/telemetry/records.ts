@@ -6,8 +6,21 @@ import type { Documents } from "../stores/documents.ts";
 export const storeRecord =
 	(documents: Documents, logger: Logger) =>
 	async (record: TelemetryRecord): Promise<void> => {
-		const { tenant, request_id, trace, feature, route, provider, model, status, error, ttft_ms, total_ms, usage } =
-			record;
+		const {
+			tenant,
+			request_id,
+			trace,
+			feature,
+			route,
+			provider,
+			model,
+			status,
+			error,
+			ttft_ms,
+			total_ms,
+			usage,
+			degradations,
+		} = record;
 		const place = { kind: "record", id: request_id };
 		for (;;) {
 			const stored = await documents.get(tenant, place.kind, place.id);
@@ -36,6 +49,7 @@ export const storeRecord =
 			total_ms,
 			...tokens,
 		};
-		if (status === "failed") logger.warn(line, "request ended");
+		// Who runs the parts wants to know of those that do not work, whatever the client was told.
+		if (status === "failed" || degradations.length > 0) logger.warn({ ...line, degradations }, "request ended");
 		else logger.info(line, "request ended");
 	};
