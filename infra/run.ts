@@ -6,6 +6,7 @@ import { decode } from "../subjects/encoding.ts";
 import type { Log } from "../subjects/log.ts";
 import type { Link } from "./bus/link.ts";
 import type { Logger } from "./log.ts";
+import { spacingFor } from "./run/answer.ts";
 import { type DecidingContext, deciding } from "./run/decider.ts";
 import { type Delivery, type Pulling, pull } from "./run/pull.ts";
 import { fire } from "./run/timers.ts";
@@ -145,10 +146,18 @@ export function runWorker<Type extends EventType, Ports>(
 	ports: Ports,
 	context: RunContext,
 ): Running {
+	let live = 0;
+	const spacing = () => spacingFor(live);
 	return consume(context, LOG_STREAM, worker.name, (delivery, held) => {
 		const { deliveries } = delivery;
-		const { log } = context;
-		return work(worker, ports, entryOf(delivery), { log, redelivered: redelivered(delivery), deliveries, held });
+		const how = { log: context.log, redelivered: redelivered(delivery), deliveries, held, spacing };
+		const begun = work(worker, ports, entryOf(delivery), how);
+		live += 1;
+		const over = () => {
+			live -= 1;
+		};
+		begun.done.then(over, over);
+		return begun;
 	});
 }
 

@@ -97,9 +97,29 @@ export type AnswerWriter = {
 	signal: AbortSignal;
 };
 
-type WriterOptions = { chain: Chain; actor: ActorName; cause: number; attempt: number };
+type WriterOptions = {
+	chain: Chain;
+	actor: ActorName;
+	cause: number;
+	attempt: number;
+	/** Milliseconds between two delta appends, now; never less than `DELTA_SPACING_MS`. */
+	spacing?: () => number;
+};
 
-export function openAnswer({ chain, actor, cause, attempt: firstAttempt }: WriterOptions): AnswerWriter {
+/** Delta appends that one process makes per second, over all of its answers: beyond that, they only make everybody late. */
+const DELTAS_PER_SECOND = 1_000;
+
+/** What keeps the answers of a process together below its share: many answers at once speak in longer words. */
+export const spacingFor = (answers: number): number =>
+	Math.max(DELTA_SPACING_MS, (answers * 1_000) / DELTAS_PER_SECOND);
+
+export function openAnswer({
+	chain,
+	actor,
+	cause,
+	attempt: firstAttempt,
+	spacing = () => DELTA_SPACING_MS,
+}: WriterOptions): AnswerWriter {
 	const abort = new AbortController();
 	let halt: Halt | undefined;
 	let attempt = firstAttempt;
@@ -145,7 +165,7 @@ export function openAnswer({ chain, actor, cause, attempt: firstAttempt }: Write
 	async function pump(): Promise<void> {
 		// When another entry is about to take the text along, it stays.
 		while (text !== "" && !unwanted() && !leaving) {
-			const wait = sentAt + DELTA_SPACING_MS - performance.now();
+			const wait = sentAt + spacing() - performance.now();
 			if (wait > 0) {
 				await pause(wait);
 				continue;

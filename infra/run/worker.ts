@@ -31,6 +31,8 @@ export type WorkContext = {
 	deliveries: number;
 	/** Still within the time that the broker gives before it hands the message to somebody else. */
 	held(): boolean;
+	/** Milliseconds between two delta appends of one answer (L9). */
+	spacing?: () => number;
 };
 
 /** Does what a message asks for, every ask by itself, all appends in one chain (L3, L5, L8, L9). */
@@ -71,7 +73,13 @@ export function work<Type extends EventType, Ports>(
 			const prior = seen.filter((earlier) => answers(worker, ask, earlier));
 			if (prior.some(({ final }) => final)) continue;
 			const begun = attemptsBegun(prior);
-			const writer = openAnswer({ chain, actor: worker.name, cause: ask.seq, attempt: begun + 1 });
+			const writer = openAnswer({
+				chain,
+				actor: worker.name,
+				cause: ask.seq,
+				attempt: begun + 1,
+				...(context.spacing && { spacing: context.spacing }),
+			});
 			writers.push(writer);
 			for (const cancel of cancels) writer.missed(cancel);
 			const poison = poisonOf(begun, context.deliveries);
