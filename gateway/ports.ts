@@ -1,3 +1,4 @@
+import type { DocumentRow } from "../schemas/documents.ts";
 import type { FinalObject } from "../schemas/frames.ts";
 import type { Log } from "../subjects/log.ts";
 import type { Credentials } from "./credentials.ts";
@@ -28,19 +29,6 @@ export type Admission = {
 	): Promise<"taken" | "held" | { refused: "rate_limited" | "too_many_requests"; retryAfter: number }>;
 	/** Gives both back: nothing was claimed, or the request had ended before. Does nothing when there is no such lease. */
 	giveBack(tenant: string, request: string, now: number): Promise<void>;
-};
-
-/** A document as the tenant's list shows it. */
-export type DocumentRow = {
-	document_id: string;
-	name: string;
-	media_type: string;
-	sha256: string;
-	bytes: number;
-	chunks: number;
-	version: number;
-	/** Milliseconds since the epoch. */
-	ingested_at: number;
 };
 
 /** Documents of a tenant: the list, and the contents that wait for ingestion. */

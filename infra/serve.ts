@@ -4,34 +4,18 @@ import { searchDocuments } from "../actors/tools/search-documents.ts";
 import { declarationOf } from "../actors/tools/tool.ts";
 import type { Config, RoleName } from "../schemas/config.ts";
 import { connectBus } from "./bus/connect.ts";
-import { type Link, openLink } from "./bus/link.ts";
+import { openLink } from "./bus/link.ts";
 import { ensureStreams } from "./bus/streams.ts";
-import { type LoadedConfiguration, loadConfiguration } from "./config/load.ts";
+import { loadConfiguration } from "./config/load.ts";
 import type { Logger } from "./log.ts";
 import { isSetUp } from "./models/endpoint.ts";
 import { configFolder } from "./paths.ts";
+import type { Parts } from "./roles/parts.ts";
+import type { Running } from "./run.ts";
 import { openEmbeddings } from "./search/embeddings.ts";
 import { openSqliteSearch } from "./search/sqlite-search.ts";
-import { type Configurations, storedConfigurations } from "./stores/configurations.ts";
-import type { Documents } from "./stores/documents.ts";
+import { storedConfigurations } from "./stores/configurations.ts";
 import { openSqliteDocuments } from "./stores/sqlite-documents.ts";
-
-/** What every role of a process shares. */
-export type Parts = {
-	config: Config;
-	/** Of this process, in logs and in the entries that it writes. */
-	name: string;
-	logger: Logger;
-	documents: Documents;
-	link: Link;
-	search: ReturnType<typeof openSqliteSearch>;
-	embeddings: ReturnType<typeof openEmbeddings>;
-	searchTool: ReturnType<typeof searchDocuments>;
-	configurations: Configurations;
-} & LoadedConfiguration;
-
-/** Something that runs until it is stopped; stopping hands back what has not begun and waits for the rest. */
-export type Running = { stop(): Promise<void> };
 
 export type Serving = Running & {
 	/** Port of the gateway, when this process has that role. */

@@ -10,12 +10,12 @@ import { jetStreamLog } from "../bus/jetstream-log.ts";
 import { openProviders } from "../models/providers.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 import { withTimers } from "../run/timers.ts";
-import { type RunContext, runDecider, runObserver, runTimers, runWorker } from "../run.ts";
-import type { Parts, Running } from "../serve.ts";
+import { type RunContext, type Running, runDecider, runObserver, runTimers, runWorker } from "../run.ts";
 import { storedSessions } from "../stores/sessions.ts";
 import { library } from "../stores/shelf.ts";
 import { sweep } from "../stores/sweep.ts";
 import { storeRecord } from "../telemetry/records.ts";
+import type { Parts } from "./parts.ts";
 
 type ActorRole = Exclude<RoleName, "gateway">;
 

@@ -3,13 +3,13 @@ import { listen } from "../../gateway/uws.ts";
 import { jetStreamLog } from "../bus/jetstream-log.ts";
 import { loadUws } from "../native/uws-binary.ts";
 import { cacheFolder } from "../paths.ts";
-import type { Parts } from "../serve.ts";
 import { storedAdmission } from "../stores/admission.ts";
 import { storedFeedback } from "../stores/feedback.ts";
 import { keyCredentials } from "../stores/key-credentials.ts";
 import { sessionOwners, storedResults } from "../stores/sessions.ts";
 import { documentShelf } from "../stores/shelf.ts";
 import { openMeter } from "../telemetry/meter.ts";
+import type { Parts } from "./parts.ts";
 
 /** How long a client at a door waits for a broker that is away. */
 const PATIENCE_MS = 2_000;

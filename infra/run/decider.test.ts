@@ -125,6 +125,15 @@ test("[L3] inputs of one request that come at the same time, in one process or i
 	expect(typesOf(await log(input)).at(-1)).toBe("message.completed");
 });
 
+test("[L11] inputs of one request that one process gets at the same time are taken one after the other, without a read", async () => {
+	const one = openDecider();
+	const input = await start();
+	await one.hear(input, first);
+	const answers = [await heard(input, answer), await heard(input, answer), await heard(input, answer)];
+	await Promise.all(answers.map((entry) => one.hear(entry, first)));
+	expect([await ends(input), one.reads()]).toEqual([1, 0]);
+});
+
 test("[L6] nothing is decided after the end", async () => {
 	const input = await start();
 	const late = await heard(input, cancelRequested);

@@ -73,6 +73,26 @@ test("[L5] a superseded worker neither acks nor naks: the message of the attempt
 	await stage.signals.acked("tools", asked.position);
 });
 
+test("[L5] a process that stood still while it was superseded says nothing more, not even that it works (row 5)", async () => {
+	const tools = puppet("tools");
+	const [a] = await processes(tools, "a");
+	a?.begin(1);
+	const asked = await stage.begin("tools", [toolRequested("one")]);
+	const call = await tools.next();
+	const begun = await call.start(1);
+	const told = () => stage.signals.about("tools", asked.position).filter(({ delivery }) => delivery === 1).length;
+	const before = told();
+	await stage.append(asked, { actor: "tools", cause: 1, attempt: 2, events: begun?.events ?? [] });
+	// Its event loop stands still for longer than the ack wait.
+	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_100);
+	await call.over;
+	const next = await tools.next();
+	expect(next.prior).toHaveLength(2);
+	expect(told()).toBe(before);
+	next.finish();
+	await stage.signals.acked("tools", asked.position);
+});
+
 test("[L8] only a redelivery takes over: a first delivery that meets another's attempt stops without ack (rows 7, 10)", async () => {
 	const tools = puppet("tools");
 	const [a, b] = await processes(tools, "a", "b");

@@ -1,6 +1,7 @@
-import type { Library, LibraryRow } from "../../actors/retrieval/library.ts";
+import type { Library } from "../../actors/retrieval/library.ts";
 import type { Search } from "../../actors/retrieval/ports.ts";
 import type { DocumentShelf } from "../../gateway/ports.ts";
+import type { DocumentRow } from "../../schemas/documents.ts";
 import type { Change, Documents } from "./documents.ts";
 
 /** A content stands under tenant, request and hash, never shared between requests (L13). */
@@ -9,7 +10,7 @@ const contentId = (request: string, sha256: string): string => `${request}/${sha
 export function documentShelf(documents: Documents, search: Pick<Search, "delete">): DocumentShelf {
 	return {
 		async list(tenant, after, limit) {
-			const rows = await documents.list<LibraryRow>(tenant, "document", {
+			const rows = await documents.list<DocumentRow>(tenant, "document", {
 				limit,
 				...(after === undefined ? {} : { after }),
 			});
@@ -32,7 +33,7 @@ export function documentShelf(documents: Documents, search: Pick<Search, "delete
 
 export function library(documents: Documents): Library {
 	const row: Library["row"] = async (tenant, document_id) =>
-		(await documents.get<LibraryRow>(tenant, "document", document_id))?.value;
+		(await documents.get<DocumentRow>(tenant, "document", document_id))?.value;
 	return {
 		row,
 		async ingestedAt(tenant, document_ids) {
@@ -45,7 +46,7 @@ export function library(documents: Documents): Library {
 		async shelve(tenant, request, value) {
 			const id = value.document_id;
 			for (;;) {
-				const stored = await documents.get<LibraryRow>(tenant, "document", id);
+				const stored = await documents.get<DocumentRow>(tenant, "document", id);
 				const list: Change = stored
 					? { op: "replace", kind: "document", id, value, version: stored.version }
 					: { op: "insert", kind: "document", id, value };
