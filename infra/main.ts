@@ -51,6 +51,7 @@ try {
 		const { supervise } = await import("./supervise.ts");
 		const supervisor = await supervise(config, logger);
 		stopWith(supervisor.stop);
+		await supervisor.ready;
 	} else {
 		if (config.natsUrl === "")
 			throw new Error(

@@ -25,13 +25,20 @@ const STEADY_MS = 10_000;
 const CHILD_STOP_MS = 8_000;
 
 type Child = {
-	stop(): Promise<void> /** Resolves at its first readiness; rejects when it ends by itself before. */;
+	/** Resolves at its first readiness; rejects when it ends by itself before. */
 	ready: Promise<void>;
+	stop(): Promise<void>;
 	signal(signal: NodeJS.Signals): void;
 };
 
+export type Supervisor = {
+	/** Resolves when everything works; rejects, with everything stopped, when a process cannot start. */
+	ready: Promise<void>;
+	stop(): Promise<void>;
+};
+
 /** Starts everything on this machine and restarts what dies; stops what it started. */
-export async function supervise(config: Config, logger: Logger): Promise<{ stop(): Promise<void> }> {
+export async function supervise(config: Config, logger: Logger): Promise<Supervisor> {
 	const begin = performance.now();
 	const lock = lockDataFolder(config.data);
 	const pidFolder = join(config.data, "pids");
@@ -59,14 +66,16 @@ export async function supervise(config: Config, logger: Logger): Promise<{ stop(
 		await bus?.stop();
 		lock[Symbol.dispose]();
 	};
-	try {
-		await Promise.all(children.map((child) => child.ready));
-		await welcome(config, port, Math.round(performance.now() - begin));
-	} catch (problem) {
-		await stop();
-		throw problem;
-	}
-	return { stop };
+	const ready = (async () => {
+		try {
+			await Promise.all(children.map((child) => child.ready));
+			await welcome(config, port, Math.round(performance.now() - begin));
+		} catch (problem) {
+			await stop();
+			throw problem;
+		}
+	})();
+	return { ready, stop };
 }
 
 type LocalBus = { url(): string; onMoved(handle: () => void): void; stop(): Promise<void> };
